@@ -1,0 +1,1 @@
+"""Predict how popular an online video becomes."""

@@ -1,0 +1,1 @@
+"""Metrics, splits, intervals, comparisons and figures, shared by all families."""

@@ -1,0 +1,43 @@
+# Each target creates .venv, installs what constraints.txt pins, and does its work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test test-all lint bench clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+## run: train and evaluate smtpd_ep on the sample
+run: $(INSTALLED)
+	$(BIN)/kedro run --pipeline=smtpd_ep
+	@echo
+	@echo "Report    data/08_reporting/smtpd_ep/report.html (open it in a browser)"
+	@echo "Metrics   data/08_reporting/smtpd_ep/metrics.json"
+	@echo "Figures   data/08_reporting/smtpd_ep/*.plotly.json"
+	@echo "Lineage   $(BIN)/kedro viz run"
+	@echo "Runs      $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db"
+
+## test: lint and the fast tests (under 10 minutes)
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+## test-all: every test (under 40 minutes)
+test-all: lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+## bench: performance claims, each against its written-down reference
+bench: $(INSTALLED)
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV)

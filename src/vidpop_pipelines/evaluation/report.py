@@ -1,0 +1,42 @@
+"""One self-contained HTML page per run: notes, tables and figures, readable without network."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+_STYLE = """
+body { font: 15px/1.5 Helvetica, Arial, sans-serif; color: #222; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+th { background: #f4f4f4; }
+"""
+
+
+def html_report(
+    title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame], figures: Sequence[go.Figure]
+) -> str:
+    """Renders the page; plotly's script is inside it once.
+
+    Args:
+        title: Heading of the page.
+        notes: One paragraph each: what was measured, on what, under which protocol.
+        tables: Heading to table; floats are shown with three decimals, missing values as a dash.
+        figures: Figures, with their own titles.
+
+    Returns:
+        The HTML document.
+    """
+    parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(note)}</p>" for note in notes)]
+    for heading, table in tables.items():
+        rendered = table.to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
+        parts += [f"<h2>{html.escape(heading)}</h2>", rendered]
+    for position, figure in enumerate(figures):
+        parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))
+    body = "\n".join(parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )

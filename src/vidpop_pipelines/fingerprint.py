@@ -1,0 +1,57 @@
+"""Digests of files, folders, arrays and code: what a run was made from, and whether work can be resumed."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def hash_file(path: Path) -> str:
+    """Returns the SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_folder(path: Path) -> str:
+    """Returns the SHA-256 of the names and sizes of a folder's files.
+
+    Contents are left out on purpose: a folder holds up to hundreds of thousands of pictures, and the
+    embedding cache hashes each one it uses anyway.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def hash_path(path: Path) -> str:
+    """Returns `hash_folder` of a folder and `hash_file` of a file."""
+    return hash_folder(path) if path.is_dir() else hash_file(path)
+
+
+def hash_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """Returns the SHA-256 of numeric arrays: dtype, shape and content."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def hash_code() -> str:
+    """Returns the SHA-256 of this package's Python files."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def combine(*parts: Any) -> str:
+    """Returns one digest of JSON-serialisable parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,21 @@
+"""The project's pipelines, by the names under which `kedro run --pipeline=NAME` finds them."""
+
+from kedro.pipeline import Pipeline
+
+from vidpop_pipelines.pipelines.sample_data import pipeline as sample_data
+from vidpop_pipelines.pipelines.smtpd import pipeline as smtpd
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Registers every pipeline explicitly: `find_pipelines` knows only names that are folders."""
+    families = {
+        "smtpd_ep": smtpd.create_pipeline("smtpd_ep"),
+        "smtpd_no_ep": smtpd.create_pipeline("smtpd_no_ep"),
+    }
+    return {
+        "__default__": sum(families.values(), Pipeline([])),
+        **families,
+        **{f"{name}_predict": smtpd.create_predict_pipeline(name) for name in families},
+        "smtpd_leaderboard": smtpd.create_leaderboard_pipeline(),
+        "sample_data": sample_data.create_pipeline(),
+    }

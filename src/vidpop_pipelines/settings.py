@@ -1,0 +1,30 @@
+"""Kedro settings: configuration loading and hooks."""
+
+import warnings
+from pathlib import PurePath
+
+from kedro.config import OmegaConfigLoader
+from omegaconf.resolvers import oc
+
+from vidpop_pipelines.hooks import InputCheck, ParameterCheck, Tracking
+
+# About calls inside Kedro, which users can do nothing about.
+warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+# Kedro reserves the dot for namespaces; here it also sets off family and run: smtpd.csv, smtpd_ep.model.
+warnings.filterwarnings("ignore", message="One or more dataset names contain")
+
+HOOKS = (ParameterCheck(), InputCheck(), Tracking())
+
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # An environment states only what it changes; the rest of the tree comes from base.
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+    "custom_resolvers": {
+        # conf/base/mlflow.yml reads MLFLOW_TRACKING_URI.
+        "oc.env": oc.env,
+        # ${sibling:/data/videos.csv,splits.csv} is /data/splits.csv
+        "sibling": lambda path, name: str(PurePath(path).with_name(name)),
+    },
+}

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from torch import nn
+
+from vidpop_pipelines.features.frozen import FrozenNetwork, hash_weights
+
+
+def test_runs_in_evaluation_mode_without_gradients():
+    network = FrozenNetwork(nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3), nn.Linear(3, 2)))
+    before = {name: tensor.clone() for name, tensor in network.network.state_dict().items()}
+    inputs = torch.randn(8, 3, device=network.device)
+    first, second = network(inputs), network(inputs)
+    assert torch.equal(first, second)
+    assert not first.requires_grad
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.network.state_dict().items())
+
+
+def test_full_precision_leaves_weights_and_results_alone():
+    layer = nn.Linear(3, 2)
+    inputs = torch.randn(4, 3)
+    expected = layer(inputs).detach()
+    network = FrozenNetwork(layer, "float32")
+    output = network(inputs.to(network.device))
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(output.cpu(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"avx512_bf16": True}, torch.bfloat16), ({"bf16": True}, torch.bfloat16), ({}, torch.float32)],
+)
+def test_reduced_precision_only_where_the_processor_has_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    layer = nn.Linear(3, 2)
+    network = FrozenNetwork(layer)
+    assert network.dtype == layer.weight.dtype == expected
+    assert network(torch.randn(4, 3)).dtype == expected
+
+
+def test_weights_of_equal_content_have_equal_hashes():
+    state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(5)}
+    digest = hash_weights(state)
+    assert digest == hash_weights({"b": torch.tensor(5), "a": torch.arange(6.0).reshape(2, 3)})
+    changed = [
+        {**state, "b": torch.tensor(6)},
+        {**state, "b": torch.tensor(5.0)},
+        {**state, "a": torch.arange(6.0).reshape(3, 2)},
+        {"c": state["a"], "b": state["b"]},
+    ]
+    assert len({digest, *map(hash_weights, changed)}) == 5

@@ -1,0 +1,31 @@
+import hashlib
+
+import numpy as np
+
+from vidpop_pipelines.fingerprint import combine, hash_arrays, hash_code, hash_file, hash_folder
+
+
+def test_hash_file_is_sha256_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert hash_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_hash_folder_sees_names_and_sizes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    before = hash_folder(tmp_path)
+    (tmp_path / "b").write_bytes(b"")
+    with_b = hash_folder(tmp_path)
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert len({before, with_b, hash_folder(tmp_path)}) == 3
+
+
+def test_hash_arrays_sees_dtype_shape_and_content():
+    base = np.arange(6)
+    others = [base.astype(np.int32), base.reshape(2, 3), base + 1]
+    assert len({hash_arrays([array]) for array in [base, *others]}) == 4
+    assert hash_arrays([base[::2]]) == hash_arrays([base[::2].copy()])
+
+
+def test_combine_depends_on_every_part():
+    assert combine("a", {"b": 1}) == combine("a", {"b": 1}) != combine("a", {"b": 2})
+    assert len(hash_code()) == 64
