@@ -23,6 +23,7 @@ class PerStepDecoder(nn.Module):
         self.heads = nn.ModuleList(build_mlp(head_sizes, config) for _ in steps)
 
     def forward(self, fused: torch.Tensor) -> torch.Tensor:
+        """Takes the fused vectors (B, size); gives (B, T)."""
         hidden = cell_state = self.initial_state(fused)
         scores = []
         for step_input, cell, head in zip(self.step_inputs, self.cells, self.heads, strict=True):
@@ -31,18 +32,20 @@ class PerStepDecoder(nn.Module):
         return torch.cat(scores, dim=1)
 
 
-def step_parameters(decoder: LstmDecoder | PerStepDecoder, step: int, *, gradient: bool = False) -> list[torch.Tensor]:
+def step_parameters(
+    decoder: LstmDecoder | PerStepDecoder, step: int, *, gradient: bool = False
+) -> list[torch.Tensor]:
     """Weights (or gradients) of one step, in the same order for both decoders."""
 
     def value(parameter):
         return parameter.grad if gradient else parameter.detach()
 
     if isinstance(decoder, LstmDecoder):
-        mlps = [*decoder.step_inputs.layers, *decoder.heads.layers]
-        linear = [value(p)[step] for layer in mlps for p in (layer.weight, layer.bias)]
+        layers = [*decoder.step_inputs, *decoder.heads]
+        linear = [value(p)[step] for layer in layers for p in layer.parameters()]
     else:
-        mlps = [*decoder.step_inputs[step], *decoder.heads[step]]
-        linear = [value(p) for layer in mlps for p in layer.parameters()]
+        layers = [*decoder.step_inputs[step], *decoder.heads[step]]
+        linear = [value(p) for layer in layers for p in layer.parameters()]
     return linear + [value(p) for p in decoder.cells[step].parameters()]
 
 
@@ -54,7 +57,9 @@ def per_step_copy(network: SmtpdNetwork) -> SmtpdNetwork:
     copy.decoder.initial_state.load_state_dict(network.decoder.initial_state.state_dict())
     with torch.no_grad():
         for step in range(network.config.n_steps):
-            pairs = zip(step_parameters(copy.decoder, step), step_parameters(network.decoder, step), strict=True)
+            pairs = zip(
+                step_parameters(copy.decoder, step), step_parameters(network.decoder, step), strict=True
+            )
             for target, source in pairs:
                 target.copy_(source)
     return copy

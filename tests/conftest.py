@@ -40,7 +40,9 @@ class Project:
             pytest.fail(f"kedro {' '.join(arguments)}\n{result.stdout}\n{result.stderr}")
         return result
 
-    def run(self, pipeline: str, check: bool = True, env: str | None = None, **parameters) -> subprocess.CompletedProcess:
+    def run(
+        self, pipeline: str, check: bool = True, env: str | None = None, **parameters
+    ) -> subprocess.CompletedProcess:
         """Runs a pipeline; parameters are dotted, with __ for the dot."""
         given = ",".join(f"{key.replace('__', '.')}={value}" for key, value in parameters.items())
         arguments = ["run", f"--pipeline={pipeline}"]

@@ -6,6 +6,7 @@ the run of the pipeline; here every family gets a run of its own where several r
 """
 
 import logging
+import shutil
 import subprocess
 import sys
 import time
@@ -51,7 +52,11 @@ class InputCheck:
     def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
         """Raises an `InputError` for a raw input that is not there."""
         for name in sorted(pipeline.inputs()):
-            if not name.startswith("params:") and name != "parameters" and _tracked_as(catalog, name) == "input":
+            if (
+                not name.startswith("params:")
+                and name != "parameters"
+                and _tracked_as(catalog, name) == "input"
+            ):
                 path = _path(catalog, name)
                 if not path.exists():
                     raise InputError(
@@ -59,6 +64,18 @@ class InputCheck:
                         "an existing file or folder",
                         f'give its place with --params="{name}=PATH" or in conf/<environment>/globals.yml.',
                     )
+
+
+class ResumeCleanup:
+    """Deletes what a killed run would have been resumed from, once a run has ended well."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+        """Deletes the `resume_folder` of every family whose model this run has saved."""
+        for name in pipeline.inputs():
+            family, _, entry = name.partition(".")
+            if entry == "resume_folder" and f"{family}.model" in pipeline.all_outputs():
+                shutil.rmtree(_path(catalog, name), ignore_errors=True)
 
 
 class Tracking:

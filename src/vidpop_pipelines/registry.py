@@ -6,7 +6,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 # What a serving process needs beside this package, whose source travels with the model.
-_REQUIREMENTS = ("mlflow", "torch", "torchvision", "transformers", "catboost", "scikit-learn", "pandas", "pydantic")
+_REQUIREMENTS = (
+    "mlflow",
+    "torch",
+    "torchvision",
+    "transformers",
+    "catboost",
+    "scikit-learn",
+    "pandas",
+    "pydantic",
+)
 
 
 def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_example: Any) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from pathlib import PurePath
 from kedro.config import OmegaConfigLoader
 from omegaconf.resolvers import oc
 
-from vidpop_pipelines.hooks import InputCheck, ParameterCheck, Tracking
+from vidpop_pipelines.hooks import InputCheck, ParameterCheck, ResumeCleanup, Tracking
 
 # About calls inside Kedro, which users can do nothing about.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 # Kedro reserves the dot for namespaces; here it also sets off family and run: smtpd.csv, smtpd_ep.model.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")
 
-HOOKS = (ParameterCheck(), InputCheck(), Tracking())
+HOOKS = (ParameterCheck(), InputCheck(), Tracking(), ResumeCleanup())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -39,7 +39,7 @@ class CountingEncoder:
         return digest[: self.hidden_size].astype(np.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def counting_encoder():
     return CountingEncoder
 
@@ -70,9 +70,9 @@ def _tiny_tokenizer():
     from tokenizers import BertWordPieceTokenizer
     from transformers import PreTrainedTokenizerFast
 
-    words = "how to bake a cake in five minutes the best goals of season official video вечер 新 動画".split()
+    titles = ["how to bake a cake in five minutes", "the best goals of the season", "вечер", "新 動画"]
     tokenizer = BertWordPieceTokenizer(lowercase=False)
-    tokenizer.train_from_iterator(words, vocab_size=200, show_progress=False)
+    tokenizer.train_from_iterator(titles, vocab_size=200, show_progress=False)
     special = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer._tokenizer,

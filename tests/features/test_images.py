@@ -104,7 +104,9 @@ class TestResNet:
         images = [picture(seed) for seed in range(4)]
         expected = reference(resnet18_weights, images)
         vectors = ResNetImageEncoder(str(resnet18_weights), architecture="resnet18").encode(images)
-        cosines = (vectors * expected).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(expected, axis=1)
+        cosines = (
+            (vectors * expected).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(expected, axis=1)
+        )
         assert cosines.min() > 0.999
 
     def test_pictures_are_normalised(self, resnet18_weights, monkeypatch):
@@ -153,7 +155,10 @@ class TestResNet:
             models.ResNet18_Weights, "get_state_dict", lambda self, **options: load_file(resnet18_weights)
         )
         named = ResNetImageEncoder("IMAGENET1K_V1", architecture="resnet18")
-        assert named.fingerprint == ResNetImageEncoder(str(resnet18_weights), architecture="resnet18").fingerprint
+        assert (
+            named.fingerprint
+            == ResNetImageEncoder(str(resnet18_weights), architecture="resnet18").fingerprint
+        )
         assert named.prepare(picture(0)).shape == (224, 224, 3)
 
     def test_an_impossible_download_says_what_to_do(self, monkeypatch):
@@ -163,12 +168,16 @@ class TestResNet:
             raise URLError("no network")
 
         monkeypatch.setattr(models.ResNet101_Weights, "get_state_dict", fail)
-        with pytest.raises(InputError, match=r"(?s)cannot be downloaded.*https://\S+\.pth.*encoder: descriptor"):
+        with pytest.raises(
+            InputError, match=r"(?s)cannot be downloaded.*https://\S+\.pth.*encoder: descriptor"
+        ):
             ResNetImageEncoder()
 
     @pytest.mark.parametrize("name", ["IMAGENET1K_V9", "random", ""])
     def test_unknown_names_are_refused(self, name):
-        with pytest.raises(InputError, match=r"(?s)no name of resnet101 weights.*IMAGENET1K_V1, IMAGENET1K_V2"):
+        with pytest.raises(
+            InputError, match=r"(?s)no name of resnet101 weights.*IMAGENET1K_V1, IMAGENET1K_V2"
+        ):
             ResNetImageEncoder(name)
 
     def test_bad_files_are_refused(self, resnet18_weights, tmp_path):

@@ -55,7 +55,9 @@ class RawCsvDataset(AbstractDataset[None, pd.DataFrame]):
                 ),
             )
         except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not a readable CSV file ({error}).", "comma-separated values") from None
+            raise InputError(
+                f"{path}: not a readable CSV file ({error}).", "comma-separated values"
+            ) from None
         if invalid_rows:
             row = invalid_rows[0]
             raise InputError(

@@ -100,7 +100,7 @@ def encode_images(
     readable = [(index, file) for index, file in zip(given, files, strict=True) if file.key]
     broken: dict[bytes, str] = {}
 
-    def load(positions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    def load(positions: np.ndarray) -> Iterator[tuple[int, np.ndarray | None]]:
         chosen = [readable[position] for position in positions]
         pictures = _in_threads(
             lambda item: _prepare(paths[item[0]], item[1].key, encoder), chosen, ahead=2 * batch_size
@@ -108,8 +108,7 @@ def encode_images(
         for position, (_, file), picture in zip(positions, chosen, pictures, strict=True):
             if isinstance(picture, str):
                 broken[file.key] = picture
-            else:
-                yield position, picture
+            yield position, None if isinstance(picture, str) else picture
 
     keys = np.array([file.key for _, file in readable], dtype=KEY_DTYPE)
     found = encode_unique(keys, load, encoder, store, batch_size=batch_size, description=description)
@@ -137,14 +136,14 @@ def encode_unique(
     Args:
         keys: (n,) digests of the inputs; may repeat.
         load: Called at most once, with positions in `keys` of inputs to encode, each digest once. Yields
-            position and input in the order in which to encode them, and leaves out unusable ones.
+            position and input in the order in which to encode them, None for an unusable input.
         encoder: What makes the vectors.
         store: Where they are kept.
         batch_size: Inputs per call of the encoder.
         description: What the progress bar calls the inputs.
 
     Returns:
-        (n,) int64 rows in the encoder's table of the store, -1 for inputs that `load` left out.
+        (n,) int64 rows in the encoder's table of the store, -1 for unusable inputs.
 
     Raises:
         InputError: If a vector is not finite or too large for float16.
@@ -161,9 +160,11 @@ def encode_unique(
         missing = np.sort(first[table.lookup(unique) < 0])
         with tqdm(total=len(missing), desc=f"Encoding {description}", mininterval=1) as progress:
             for batch in _batches(load(missing), batch_size):
-                positions, inputs = zip(*batch, strict=True)
-                writer.append(keys[list(positions)], encoder.encode(inputs))
-                progress.update(len(inputs))
+                usable = [(position, item) for position, item in batch if item is not None]
+                if usable:
+                    positions, inputs = zip(*usable, strict=True)
+                    writer.append(keys[list(positions)], encoder.encode(inputs))
+                progress.update(len(batch))
     return table.lookup(unique)[inverse]
 
 

@@ -195,13 +195,11 @@ def _load_pretrained(model: str) -> tuple[Any, Any, set[str]]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
-        network, report = AutoModel.from_pretrained(
-            model, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
+        network, report = AutoModel.from_pretrained(model, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The text model {model!r} cannot be loaded: {error}",
-            "a folder written by save_pretrained (config.json, model.safetensors, tokenizer files), or the "
+            "a folder written by save_pretrained (config.json, weights, tokenizer files), or the "
             "name of a model on the Hugging Face hub and a connection to it",
             "download the model where there is a connection and give its folder as `model`, or use "
             "`encoder: hashing`, which needs no download.",

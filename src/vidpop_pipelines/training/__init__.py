@@ -1,1 +1,1 @@
-"""The one way a torch model is trained in this project: see :mod:`vidpop_pipelines.training.trainer`."""
+"""The one way a torch model is trained in this project: see `vidpop_pipelines.training.trainer`."""

@@ -12,7 +12,7 @@ Batch = dict[str, np.ndarray]
 class BatchDataset(Dataset):
     """Row numbers and the function that reads a batch of rows.
 
-    A whole batch is read in one call, so that ``fetch`` can index memory-mapped arrays once per batch; apart
+    A whole batch is read in one call, so that `fetch` can index memory-mapped arrays once per batch; apart
     from the row numbers nothing is kept in memory.
 
     Args:
@@ -29,12 +29,12 @@ class BatchDataset(Dataset):
         return len(self.rows)
 
     def __getitems__(self, positions: list[int]) -> Batch:
-        """Read the batch at these positions of ``rows``; torch's loader asks for it with one call."""
+        """Reads the batch at these positions of `rows`; torch's loader asks for it with one call."""
         return self.fetch(self.rows[positions])
 
 
 def to_tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """The arrays of a batch as tensors that share their memory (collate function of a ``BatchDataset``)."""
+    """Returns the arrays of a batch as tensors on the same memory; collates a `BatchDataset`."""
     return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in batch.items()}
 
 
@@ -51,7 +51,7 @@ class ShuffledBatches(BatchSampler):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch; the Trainer calls it."""
+        """Chooses the order of this epoch; the Trainer calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:

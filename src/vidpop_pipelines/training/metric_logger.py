@@ -9,14 +9,14 @@ class MetricLogger(Protocol):
     """Receives the metrics of a training as it runs."""
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Record ``metrics`` at ``step`` (the epoch, from 1)."""
+        """Records `metrics` at `step` (the epoch, from 1)."""
 
 
 class NoMetricLogger:
     """Forgets what it is told; for tests and for worker processes, whose parent logs the history."""
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Do nothing."""
+        """Does nothing."""
 
 
 class MlflowMetricLogger:
@@ -34,17 +34,19 @@ class MlflowMetricLogger:
 
         run = mlflow.active_run()
         if run is None:
-            raise RuntimeError("MlflowMetricLogger needs an active MLflow run: open one with mlflow.start_run()")
+            raise RuntimeError(
+                "MlflowMetricLogger needs an active MLflow run: open one with mlflow.start_run()"
+            )
         self._run_id = run.info.run_id
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Send ``metrics`` at ``step`` to the run."""
+        """Sends `metrics` at `step` to the run."""
         import mlflow
 
         mlflow.log_metrics(metrics, step=step, synchronous=False, run_id=self._run_id)
 
 
 def log_history(history: pd.DataFrame, logger: MetricLogger) -> None:
-    """Log every epoch of a history (index: epoch), for example one that a worker process brought back."""
+    """Logs every epoch of a history (index: epoch), for example one that a worker process brought back."""
     for epoch, metrics in history.iterrows():
         logger.log_metrics({name: float(value) for name, value in metrics.items()}, step=int(epoch))

@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from vidpop_pipelines.parameters import Parameters
 
 
-class TrainingOptions(BaseModel):
-    """Options of :func:`vidpop_pipelines.training.trainer.train`.
+class TrainingOptions(Parameters):
+    """Options of `vidpop_pipelines.training.trainer.train`.
 
     Defaults without a remark are those of the SMTPD paper; each family sets its own in its parameters file.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: PositiveInt = 20
     batch_size: PositiveInt = 64
@@ -33,7 +33,6 @@ class TrainingOptions(BaseModel):
     max_gradient_norm: PositiveFloat | None = 10.0
     # Epochs without improvement after which training stops; null trains all epochs, as published.
     patience: PositiveInt | None = None
-    seed: NonNegativeInt = 23
     # auto: bf16 where the hardware computes it natively (GPUs from Ampere on, CPUs with AVX512-BF16 or AMX:
     # 1.4 times faster than fp32 on the full SMTPD network), fp16 on older GPUs, else fp32. Small networks
     # gain nothing from it: their families set fp32, which also gives the same numbers on every CPU.

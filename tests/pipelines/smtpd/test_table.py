@@ -42,7 +42,8 @@ def test_columns_are_found_by_position_and_days_from_the_width():
 
 
 @pytest.mark.parametrize(
-    ("position", "column", "reason"), [(7, "title", "empty"), (10, "duration", "empty"), (16, "day_2", "missing day")]
+    ("position", "column", "reason"),
+    [(7, "title", "empty"), (10, "duration", "empty"), (16, "day_2", "missing day")],
 )
 def test_missing_values_stay_missing_and_are_reported(position, column, reason):
     videos, problems = validate_videos(with_cell(2, position, ""))
@@ -67,7 +68,10 @@ def test_missing_values_stay_missing_and_are_reported(position, column, reason):
         (raw_table(n_days=1), "16 columns"),
         (raw_table().iloc[:, :9], "9 columns"),
         (raw_table().iloc[:0], "no rows below the header"),
-        (raw_table().set_axis([*map(str, range(17)), "12.75"], axis="columns"), "the first line holds numbers"),
+        (
+            raw_table().set_axis([*map(str, range(17)), "12.75"], axis="columns"),
+            "the first line holds numbers",
+        ),
     ],
 )
 def test_what_cannot_be_left_out_is_an_error_that_names_the_cell(frame, message):

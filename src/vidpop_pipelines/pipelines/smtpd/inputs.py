@@ -45,8 +45,14 @@ class SmtpdInputs:
         """Returns a digest of all content: values, and vectors by what was encoded rather than where it lies."""
         text = self.videos.select_dtypes(exclude="number")
         numbers = self.videos.select_dtypes("number").to_numpy(np.float64)
-        vectors = [embeddings.vectors[np.unique(embeddings.rows[embeddings.rows >= 0])] for embeddings in (self.visual, self.text)]
-        return combine(text.to_csv(index=False), hash_arrays([numbers, self.visual.rows >= 0, self.text.rows >= 0, *vectors]))
+        vectors = [
+            embeddings.vectors[np.unique(embeddings.rows[embeddings.rows >= 0])]
+            for embeddings in (self.visual, self.text)
+        ]
+        return combine(
+            text.to_csv(index=False),
+            hash_arrays([numbers, self.visual.rows >= 0, self.text.rows >= 0, *vectors]),
+        )
 
     def save(self, folder: Path) -> None:
         """Writes tables and row numbers; the vectors stay in the embedding cache, which is only added to."""

@@ -52,7 +52,9 @@ def score_epochs(
     table = []
     for fold, models in forecaster.folds.items():
         rows = rows_of(splits, fold, inputs, parameters)
-        for epoch, network in _networks(models.network, epochs_folder / f"fold_{fold}", parameters.checkpoint):
+        for epoch, network in _networks(
+            models.network, epochs_folder / f"fold_{fold}", parameters.checkpoint
+        ):
             row = {"setup": _setup(forecaster.early_popularity), "fold": fold, "epoch": epoch}
             row |= {"from_day": first, "to_day": last}
             for role in ("validation", "test"):
@@ -86,7 +88,9 @@ def _networks(best: Any, folder: Path, checkpoint: int | str) -> list[tuple[int 
 
     if checkpoint == "best":
         return [("best", best)]
-    files = {int(file.stem.removeprefix("epoch_")): file for file in sorted(folder.glob("epoch_*.safetensors"))}
+    files = {
+        int(file.stem.removeprefix("epoch_")): file for file in sorted(folder.glob("epoch_*.safetensors"))
+    }
     if checkpoint != "all" and checkpoint not in files:
         raise InputError(
             f"{folder}: there are no weights of epoch {checkpoint}.",
@@ -168,7 +172,9 @@ def draw_setups(setups: pd.DataFrame) -> Any:
     """Draws the table of setups."""
     from vidpop_pipelines.evaluation.figures import leaderboard_table
 
-    return leaderboard_table(setups, title="SMTPD setups: mean over days of MAE and rank correlation, test videos")
+    return leaderboard_table(
+        setups, title="SMTPD setups: mean over days of MAE and rank correlation, test videos"
+    )
 
 
 def draw_epochs(epochs: pd.DataFrame) -> Any:

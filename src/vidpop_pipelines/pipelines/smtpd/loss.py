@@ -5,34 +5,21 @@ the prediction for it ever reaches the loss or a gradient.
 """
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from vidpop_pipelines.pipelines.smtpd.parameters import LossOptions
 
-class LossOptions(BaseModel):
-    """Which loss to train on, and its weights (SMTPD paper, arXiv 2503.04446, section 4.2.2).
-
-    The defaults are the published ones; the two that the paper does not have are explained beside them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Literal["composite_gradient", "l1"] = "composite_gradient"
-    beta: float = Field(0.1, gt=0)  # popularity units; SmoothL1 is quadratic below and linear above
-    first_difference_weight: float = Field(1.0, ge=0)  # lambda 1
-    second_difference_weight: float = Field(1.0, ge=0)  # lambda 2
-    peak_weight: float = Field(1.0, ge=0)  # alpha
-    # Popularity units. As beta: a day that is higher by more than this counts as clearly the peak.
-    peak_temperature: float = Field(0.1, gt=0)
-    roughness_weight: float = Field(1e-6, ge=0)
+# Finite, so that a row without any observed day gives a flat softmax and no NaN in the backward pass.
+_LOWEST = -1e30
 
 
-def popularity_loss(prediction: Tensor, target: Tensor, options: LossOptions, progress: Tensor | float) -> Tensor:
-    """The loss that ``options`` names.
+def popularity_loss(
+    prediction: Tensor, target: Tensor, options: LossOptions, progress: Tensor | float
+) -> Tensor:
+    """Returns the loss that `options` names.
 
     Args:
         prediction: (B, T) forecast popularity scores.
@@ -49,7 +36,7 @@ def popularity_loss(prediction: Tensor, target: Tensor, options: LossOptions, pr
 
 
 def masked_l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error over the observed days of the batch."""
+    """Returns the mean absolute error over the observed days of the batch."""
     prediction, target, observed = _cut_missing(prediction, target)
     return _mean((prediction - target).abs(), observed)
 
@@ -57,17 +44,21 @@ def masked_l1(prediction: Tensor, target: Tensor) -> Tensor:
 def composite_gradient_loss(
     prediction: Tensor, target: Tensor, options: LossOptions, progress: Tensor | float
 ) -> Tensor:
-    """Composite Gradient Loss: level, slope, curvature and peak day of the popularity curve.
+    """Returns the Composite Gradient Loss: level, slope, curvature and peak day of the popularity curve.
 
-    ``SmoothL1 + k (lambda1 SmoothL1(first differences) + lambda2 SmoothL1(second differences)
-    + alpha peak alignment) + 1e-6 roughness``, where k falls from 1 to 0 on a cosine over the training:
+    `SmoothL1 + k (lambda1 SmoothL1(first differences) + lambda2 SmoothL1(second differences)
+    + alpha peak alignment) + 1e-6 roughness`, where k falls from 1 to 0 on a cosine over the training:
     shape matters first, the level alone at the end.
 
-    Arguments and result as in :func:`popularity_loss`.
+    Arguments and result as in `popularity_loss`.
     """
     prediction, target, observed = _cut_missing(prediction, target)
     slope, true_slope, both = _difference(prediction), _difference(target), observed[:, 1:] & observed[:, :-1]
-    curvature, true_curvature, all_three = _difference(slope), _difference(true_slope), both[:, 1:] & both[:, :-1]
+    curvature, true_curvature, all_three = (
+        _difference(slope),
+        _difference(true_slope),
+        both[:, 1:] & both[:, :-1],
+    )
 
     shape = (
         options.first_difference_weight * _smooth_l1(slope, true_slope, both, options.beta)
@@ -81,12 +72,12 @@ def composite_gradient_loss(
 
 
 def shape_weight(progress: Tensor | float) -> Tensor:
-    """The weight k of the shape terms: 1 at the start of training, 0 at its end, a half cosine between."""
+    """Returns the weight k of the shape terms, a half cosine from 1 to 0 over the training."""
     return 0.5 * (1 + torch.cos(math.pi * torch.as_tensor(progress)))
 
 
 def _peak_alignment(prediction: Tensor, target: Tensor, observed: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy between ``softmax(prediction / temperature)`` and the true peak day, over observed days.
+    """Cross-entropy between `softmax(prediction / temperature)` and the true peak day, over observed days.
 
     The published term compares one-hot argmaxes, which has no gradient. As there, the mean is taken over
     rows and days: with T days the sum over days would weigh T times as much as the paper's alpha says.
@@ -99,15 +90,17 @@ def _peak_alignment(prediction: Tensor, target: Tensor, observed: Tensor, temper
     return torch.where(observed.any(dim=1), cross_entropy, 0).sum() / observed.sum().clamp(min=1)
 
 
-# Finite, so that a row without any observed day gives a flat softmax and no NaN in the backward pass.
-_LOWEST = -1e30
-
-
 def _cut_missing(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Zero, and detach, what belongs to a missing day; (prediction, target, observed), each (B, T)."""
+    """Returns prediction, target and whether it is observed, each (B, T); the first two 0 on missing days."""
     observed = ~target.isnan()
-    zero = torch.zeros((), dtype=torch.float32, device=target.device)
-    return torch.where(observed, prediction.float(), zero), torch.where(observed, target.float(), zero), observed
+    # At least float32: differences of scores near 12 would drown in the rounding of bfloat16.
+    dtype = torch.promote_types(prediction.dtype, torch.float32)
+    zero = torch.zeros((), dtype=dtype, device=prediction.device)
+    return (
+        torch.where(observed, prediction.to(dtype), zero),
+        torch.where(observed, target.to(dtype), zero),
+        observed,
+    )
 
 
 def _difference(curve: Tensor) -> Tensor:

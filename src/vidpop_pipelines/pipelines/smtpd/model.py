@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -10,14 +11,13 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from vidpop_pipelines.pipelines.smtpd.loss import LossOptions, popularity_loss
-
-MODALITIES = ("visual", "text", "numerical", "categorical")
+from vidpop_pipelines.pipelines.smtpd.loss import popularity_loss
+from vidpop_pipelines.pipelines.smtpd.parameters import MODALITIES, LossOptions
 
 
 @strict
 class SmtpdConfig(PreTrainedConfig):
-    """Sizes and choices of :class:`SmtpdNetwork`; the defaults are the published network with early popularity.
+    """Sizes and choices of `SmtpdNetwork`; the defaults are the published network with early popularity.
 
     Attributes:
         modalities: Which of visual, text, numerical, categorical the network sees (ablation switch).
@@ -27,7 +27,7 @@ class SmtpdConfig(PreTrainedConfig):
         encoder: "branches" gives each modality its own MLP (published); "concatenation" feeds all inputs
             side by side into the decoder, for small networks on few rows.
         visual_hidden_sizes, text_hidden_sizes, numerical_hidden_sizes, categorical_hidden_sizes: Hidden
-            layers of the branches; each ends in ``branch_size``.
+            layers of the branches; each ends in `branch_size`.
         embedding_size: Width of the category and language embeddings.
         decoder: "lstm" (published) or "direct", an MLP from the fused vector to all days at once whose
             last layer starts at zero, so that training starts at the offset.
@@ -36,8 +36,8 @@ class SmtpdConfig(PreTrainedConfig):
         direct_hidden_sizes: Hidden layers of the direct decoder.
         normalization: After each hidden Linear: "batch" (published, without affine), "layer" or "none".
         dropout: After each hidden activation; 0 as published.
-        loss: Fields of :class:`~vidpop_pipelines.pipelines.smtpd.loss.LossOptions`.
-        target_mean, target_scale: T numbers each, see :class:`SmtpdNetwork`; null for 0 and 1.
+        loss: Fields of `LossOptions`.
+        target_mean, target_scale: T numbers each, see `SmtpdNetwork`; null for 0 and 1.
     """
 
     model_type = "smtpd"
@@ -90,7 +90,7 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class SmtpdOutput(ModelOutput):
-    """What :class:`SmtpdNetwork` returns.
+    """What `SmtpdNetwork` returns.
 
     Attributes:
         loss: Scalar, where labels were given.
@@ -108,15 +108,15 @@ class SmtpdNetwork(PreTrainedModel):
     with their own weights (input MLP, LSTM cell, head) unroll the curve. All T input MLPs and heads are
     computed at once from stacked weights; only the LSTM cells wait for each other.
 
-    The network has 23.0 M trainable parameters for 29 days and 23.7 M for 30. That settles that every step
-    has an LSTM cell of its own (one shared cell would leave 19.3 M); the published 23.3 M also count four
-    linear layers of the published code that nothing uses. ``h0`` and ``c0`` are the same vector, as published.
+    It has 23.0 M trainable parameters for 29 days and 23.7 M for 30. The published 23.3 M settle that every
+    step has an LSTM cell of its own, since one shared cell would leave 19.3 M; they also count four linear
+    layers of the published code that nothing uses. `h0` and `c0` are the same vector, as published.
 
-    Units: the output is ``base + target_scale * raw``, where ``base`` is the offset if one is given, else
-    ``target_mean``. With the default scale 1 and mean 0 the raw output is the forecast, as published. So
+    Units: the output is `base + target_scale * raw`, where `base` is the offset if one is given, else
+    `target_mean`. With the default scale 1 and mean 0 the raw output is the forecast, as published. So
     forecasts, loss and metrics are always in the units of the labels.
 
-    The attribute ``training_progress`` (0 to 1) drives the schedule of the loss; the trainer sets it.
+    The attribute `training_progress` (0 to 1) drives the schedule of the loss; the trainer sets it.
     """
 
     config_class = SmtpdConfig
@@ -143,7 +143,7 @@ class SmtpdNetwork(PreTrainedModel):
         offset: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> SmtpdOutput:
-        """Forecast the popularity of a batch of B videos.
+        """Forecasts the popularity of a batch of B videos.
 
         Args:
             visual: (B, visual_size) cover features.
@@ -205,6 +205,7 @@ class BranchEncoder(nn.Module):
             self.categorical = mlp(config.branch_size, config.categorical_hidden_sizes)
 
     def forward(self, visual, text, numerical, category, language) -> Tensor:
+        """Takes the inputs of `SmtpdNetwork.forward`; gives (B, output_size)."""
         branches = []
         if "visual" in self.modalities:
             branches.append(self.visual(visual))
@@ -237,6 +238,7 @@ class ConcatenationEncoder(nn.Module):
             self.language_embedding = nn.Embedding(config.n_languages, config.embedding_size)
 
     def forward(self, visual, text, numerical, category, language) -> Tensor:
+        """Takes the inputs of `SmtpdNetwork.forward`; gives (B, output_size)."""
         inputs = []
         if "visual" in self.modalities:
             inputs.append(visual)
@@ -250,81 +252,62 @@ class ConcatenationEncoder(nn.Module):
 
 
 class TextMixer(nn.Conv1d):
-    """1x1 convolution over the text fields: (B, n_fields, size) to (B, size), a learned weighted mean."""
+    """1x1 convolution over the text fields: a learned weighted mean."""
 
     def __init__(self, n_fields: int):
         super().__init__(n_fields, 1, kernel_size=1)
 
     def reset_parameters(self) -> None:
-        """Start near the plain mean of the fields, as published."""
+        """Starts near the plain mean of the fields, as published."""
         super().reset_parameters()
         nn.init.normal_(self.weight, mean=1 / self.in_channels, std=0.01)
 
     def forward(self, text: Tensor) -> Tensor:
+        """Takes (B, n_fields, size); gives (B, size)."""
         return super().forward(text).squeeze(1)
 
 
 class LstmDecoder(nn.Module):
-    """T unrolled LSTM steps, each with an input MLP, a cell and a head of its own: (B, size) to (B, T)."""
+    """T unrolled LSTM steps, each with an input MLP, a cell and a head of its own."""
 
     def __init__(self, config: SmtpdConfig, input_size: int):
         super().__init__()
         hidden_size = config.hidden_size
         self.initial_state = build_mlp([input_size, *config.state_hidden_sizes, hidden_size], config)
-        self.step_inputs = StepMlps([input_size, *config.step_hidden_sizes, hidden_size], config)
+        self.step_inputs = build_step_mlp([input_size, *config.step_hidden_sizes, hidden_size], config)
         self.cells = nn.ModuleList(nn.LSTMCell(hidden_size, hidden_size) for _ in range(config.n_steps))
-        self.heads = StepMlps([2 * hidden_size, *config.head_hidden_sizes, 1], config)
+        self.heads = build_step_mlp([2 * hidden_size, *config.head_hidden_sizes, 1], config)
 
     def forward(self, fused: Tensor) -> Tensor:
+        """Takes the fused vectors (B, size); gives (B, T)."""
         hidden = cell_state = self.initial_state(fused)
         states = []
         for cell, step_input in zip(self.cells, self.step_inputs(fused).unbind(1), strict=True):
             hidden, cell_state = cell(step_input, (hidden, cell_state))
             states.append(torch.cat([hidden, cell_state], dim=1))
-        return self.heads(torch.stack(states, dim=1)).squeeze(2)
+        return score(self.heads, torch.stack(states, dim=1)).squeeze(2)
 
 
 class DirectDecoder(nn.Module):
-    """MLP from the fused vector to all T days; its last layer starts at zero: (B, size) to (B, T)."""
+    """MLP from the fused vector to all T days; its last layer starts at zero."""
 
     def __init__(self, config: SmtpdConfig, input_size: int):
         super().__init__()
         sizes = [input_size, *config.direct_hidden_sizes]
-        self.hidden = nn.Sequential(
-            *[layer for pair in zip(sizes, sizes[1:], strict=False) for layer in _hidden_layer(*pair, config)]
-        )
-        self.output = ZeroLinear(sizes[-1], config.n_steps)
+        self.head = nn.Sequential(*_hidden_layers(sizes, config), ZeroLinear(sizes[-1], config.n_steps))
 
     def forward(self, fused: Tensor) -> Tensor:
-        return self.output(self.hidden(fused))
+        """Takes the fused vectors (B, size); gives (B, T)."""
+        return score(self.head, fused)
 
 
 class ZeroLinear(nn.Linear):
     """A linear layer that starts at zero."""
 
     def reset_parameters(self) -> None:
-        """Set weight and bias to zero."""
+        """Sets weight and bias to zero."""
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
-
-
-class StepMlps(nn.Module):
-    """T independent MLPs of the same sizes, computed together.
-
-    Input (B, size), shared by all steps, or (B, T, size); output (B, T, last size).
-    """
-
-    def __init__(self, sizes: list[int], config: SmtpdConfig):
-        super().__init__()
-        self.layers = nn.ModuleList(
-            StepLinear(config.n_steps, *pair) for pair in zip(sizes, sizes[1:], strict=False)
-        )
-        self.activations = nn.ModuleList(StepActivation(size, config) for size in sizes[1:-1])
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        for layer, activation in zip(self.layers, self.activations, strict=False):
-            inputs = activation(layer(inputs))
-        return self.layers[-1](inputs)
 
 
 class StepLinear(nn.Module):
@@ -337,12 +320,13 @@ class StepLinear(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights as T separate ``nn.Linear`` would: uniform within 1 / sqrt(input size)."""
+        """Draws the weights as T separate `nn.Linear` would: uniform within 1 / sqrt(input size)."""
         bound = 1 / math.sqrt(self.weight.shape[2])
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Takes (B, input size), shared by all steps, or (B, T, input size); gives (B, T, output size)."""
         if inputs.dim() == 2:
             outputs = functional.linear(inputs, self.weight.flatten(0, 1), self.bias.flatten())
             return outputs.unflatten(1, self.bias.shape)
@@ -350,43 +334,52 @@ class StepLinear(nn.Module):
         return by_step.transpose(0, 1)
 
 
-class StepActivation(nn.Module):
-    """Normalization per step and channel, ReLU and dropout on (B, T, size)."""
+class StepBatchNorm(nn.BatchNorm1d):
+    """Batch normalization of (B, T, size); every step and channel has statistics of its own."""
 
-    def __init__(self, size: int, config: SmtpdConfig):
-        super().__init__()
-        batch = config.normalization == "batch"
-        # Batch statistics are per channel: with steps and channels as one axis every step has its own.
-        self.normalize = _normalization(config.n_steps * size if batch else size, config)
-        self.batch = batch
-        self.dropout = nn.Dropout(config.dropout)
+    def __init__(self, n_steps: int, size: int):
+        super().__init__(n_steps * size, affine=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self.batch:
-            normalized = self.normalize(inputs.flatten(1)).unflatten(1, inputs.shape[1:])
-        else:
-            normalized = self.normalize(inputs)
-        return self.dropout(torch.relu(normalized))
+        """Takes and gives (B, T, size)."""
+        return super().forward(inputs.flatten(1)).unflatten(1, inputs.shape[1:])
 
 
 def build_mlp(sizes: list[int], config: SmtpdConfig) -> nn.Sequential:
     """Linear, normalization, ReLU, dropout for every hidden layer; the last Linear is bare."""
-    layers = [layer for pair in zip(sizes[:-1], sizes[1:-1], strict=False) for layer in _hidden_layer(*pair, config)]
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+    return nn.Sequential(*_hidden_layers(sizes[:-1], config), nn.Linear(*sizes[-2:]))
 
 
-def _hidden_layer(input_size: int, output_size: int, config: SmtpdConfig) -> list[nn.Module]:
-    return [
-        nn.Linear(input_size, output_size),
-        _normalization(output_size, config),
-        nn.ReLU(),
-        nn.Dropout(config.dropout),
-    ]
+def build_step_mlp(sizes: list[int], config: SmtpdConfig) -> nn.Sequential:
+    """T independent MLPs as `build_mlp` makes them, computed together.
+
+    They take (B, size), shared by all steps, or (B, T, size), and give (B, T, last size).
+    """
+    hidden_layers = _hidden_layers(sizes[:-1], config, config.n_steps)
+    return nn.Sequential(*hidden_layers, StepLinear(config.n_steps, *sizes[-2:]))
 
 
-def _normalization(size: int, config: SmtpdConfig) -> nn.Module:
+def score(head: nn.Sequential, inputs: Tensor) -> Tensor:
+    """Applies the MLP that ends in the forecast, its last layer always in float32.
+
+    Autocast would round the forecast: bfloat16 has steps of 0.06 where scores are near 12.
+    """
+    hidden = head[:-1](inputs)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return head[-1](hidden.float())
+
+
+def _hidden_layers(sizes: list[int], config: SmtpdConfig, n_steps: int | None = None) -> list[nn.Module]:
+    layers = []
+    for pair in pairwise(sizes):
+        linear = nn.Linear(*pair) if n_steps is None else StepLinear(n_steps, *pair)
+        layers += [linear, _normalization(pair[1], config, n_steps), nn.ReLU(), nn.Dropout(config.dropout)]
+    return layers
+
+
+def _normalization(size: int, config: SmtpdConfig, n_steps: int | None) -> nn.Module:
     if config.normalization == "batch":
-        return nn.BatchNorm1d(size, affine=False)
+        return nn.BatchNorm1d(size, affine=False) if n_steps is None else StepBatchNorm(n_steps, size)
     if config.normalization == "layer":
         return nn.LayerNorm(size, elementwise_affine=False)
     return nn.Identity()

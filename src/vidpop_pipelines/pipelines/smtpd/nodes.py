@@ -69,7 +69,9 @@ def _summary(raw: pd.DataFrame) -> dict[str, Any]:
     return {"source": raw.attrs.get("source", ""), "rows_read": len(raw)}
 
 
-def split_videos(videos: pd.DataFrame, given_splits: pd.DataFrame | None, parameters: SmtpdParameters) -> pd.DataFrame:
+def split_videos(
+    videos: pd.DataFrame, given_splits: pd.DataFrame | None, parameters: SmtpdParameters
+) -> pd.DataFrame:
     """Assigns every video to a fold, once.
 
     Args:
@@ -169,7 +171,9 @@ def train_catboost(
     from vidpop_pipelines.pipelines.smtpd.training import train_catboost_fold
 
     return {
-        fold: train_catboost_fold(inputs, rows_of(splits, fold, inputs, parameters), fitted, parameters, compute)
+        fold: train_catboost_fold(
+            inputs, rows_of(splits, fold, inputs, parameters), fitted, parameters, compute
+        )
         for fold, fitted in preprocessing.items()
     }
 
@@ -188,14 +192,16 @@ def train_network(
         The networks with the weights of their best epochs, and the history (`fold`, `epoch`, losses, AMAE).
     """
     from vidpop_pipelines.pipelines.smtpd.training import train_network_fold
+    from vidpop_pipelines.training.folds import fold_logger
 
     networks, histories = {}, []
     for fold, fitted in preprocessing.items():
+        name = f"fold_{fold}"
         rows = rows_of(splits, fold, inputs, parameters)
-        network, history = train_network_fold(
-            inputs, rows, fitted, parameters, fold, resume_folder / f"fold_{fold}", epochs_folder / f"fold_{fold}"
-        )
-        networks[fold] = network
+        with fold_logger(name, n_folds=len(preprocessing)) as logger:
+            networks[fold], history = train_network_fold(
+                inputs, rows, fitted, parameters, fold, resume_folder / name, epochs_folder / name, logger
+            )
         histories.append(history.assign(fold=fold))
     return networks, pd.concat(histories, ignore_index=True)
 

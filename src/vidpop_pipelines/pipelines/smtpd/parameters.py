@@ -135,7 +135,9 @@ class SmtpdParameters(Parameters):
     def _known_modalities(cls, value: list[str]) -> list[str]:
         unknown = sorted(set(value) - set(MODALITIES))
         if unknown or not value:
-            raise ValueError(f"unknown modality {', '.join(unknown) or '(none given)'}; known are {', '.join(MODALITIES)}")
+            raise ValueError(
+                f"unknown modality {', '.join(unknown) or '(none given)'}; known are {', '.join(MODALITIES)}"
+            )
         # One order whatever the user writes, so that the same choice is the same model.
         return [name for name in MODALITIES if name in value]
 

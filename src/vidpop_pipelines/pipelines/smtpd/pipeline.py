@@ -34,7 +34,9 @@ def _features(encoders: str) -> list[Node]:
         _node(nodes.detect_title_languages, "videos", "languages"),
         _node(nodes.assemble_inputs, ["videos", "languages", "visual", "text"], "inputs"),
         _node(
-            reporting.report_data, ["table_summary", "videos", "table_problems", "thumbnail_problems"], "data_report"
+            reporting.report_data,
+            ["table_summary", "videos", "table_problems", "thumbnail_problems"],
+            "data_report",
         ),
     ]
 
@@ -42,7 +44,9 @@ def _features(encoders: str) -> list[Node]:
 def _training() -> list[Node]:
     return [
         _node(nodes.split_videos, ["videos", "given_splits", "params:smtpd"], "splits"),
-        _node(nodes.fit_preprocessing, ["inputs", "splits", "params:smtpd", "params:instance"], "preprocessing"),
+        _node(
+            nodes.fit_preprocessing, ["inputs", "splits", "params:smtpd", "params:instance"], "preprocessing"
+        ),
         _node(
             nodes.train_catboost,
             ["inputs", "splits", "preprocessing", "params:smtpd", "params:compute"],
@@ -142,6 +146,10 @@ def create_leaderboard_pipeline() -> Pipeline:
         scores + summary,
         namespace="smtpd_leaderboard",
         # Absent parts are loaded as None.
-        inputs={f"{name}_{part}": f"if_present.{name}.{part}" for name in INSTANCES for part in (*parts, "predictions")},
+        inputs={
+            f"{name}_{part}": f"if_present.{name}.{part}"
+            for name in INSTANCES
+            for part in (*parts, "predictions")
+        },
         parameters={"params:smtpd": "params:smtpd"},
     )

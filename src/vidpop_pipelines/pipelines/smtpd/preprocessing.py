@@ -35,7 +35,9 @@ class VectorReduction:
     components: np.ndarray | None
 
     @classmethod
-    def fit(cls, embeddings: Embeddings, n_components: int | None, standardise: bool, seed: int) -> "VectorReduction":
+    def fit(
+        cls, embeddings: Embeddings, n_components: int | None, standardise: bool, seed: int
+    ) -> "VectorReduction":
         """Fits on the vectors of the training rows (each as often as it occurs)."""
         from sklearn.utils.extmath import randomized_svd
 
@@ -45,7 +47,10 @@ class VectorReduction:
             rows = np.random.default_rng(seed).choice(rows, _SVD_ROWS, replace=False)
         if not len(rows):
             width = hidden_size if n_components is None else min(n_components, hidden_size)
-            return cls(np.zeros(hidden_size, np.float32), None if n_components is None else np.zeros((hidden_size, width), np.float32))
+            return cls(
+                np.zeros(hidden_size, np.float32),
+                None if n_components is None else np.zeros((hidden_size, width), np.float32),
+            )
         vectors = embeddings.vectors[np.sort(rows)].astype(np.float32)
         mean = vectors.mean(axis=0)
         if n_components is None:
@@ -107,7 +112,13 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, inputs: SmtpdInputs, rows: np.ndarray, days: list[int], early_popularity: bool, options: PreprocessingOptions, seed: int
+        cls,
+        inputs: SmtpdInputs,
+        rows: np.ndarray,
+        days: list[int],
+        early_popularity: bool,
+        options: PreprocessingOptions,
+        seed: int,
     ) -> "Preprocessing":
         """Fits everything on the training rows.
 
@@ -120,7 +131,9 @@ class Preprocessing:
             seed: Seed of the SVD.
         """
         frequency = inputs.videos["category"].iloc[rows].value_counts()
-        known = [name for name in frequency.sort_index().sort_values(ascending=False, kind="stable").index if name]
+        known = [
+            name for name in frequency.sort_index().sort_values(ascending=False, kind="stable").index if name
+        ]
         numbers = _numbers(inputs, rows, early_popularity, options)
         # A column without any value has no mean; zeros say "the mean" for all its rows.
         empty = np.isnan(numbers).all(axis=0)
@@ -128,15 +141,22 @@ class Preprocessing:
         mean = np.nanmean(numbers, axis=0)
         arrays = {"numerical_mean": mean, "numerical_scale": _nonzero(np.nanstd(numbers, axis=0))}
         arrays |= _fit_offset(inputs, rows, days, early_popularity, options)
-        subset = {"visual": Embeddings(inputs.visual.vectors, inputs.visual.rows[rows]), "text": Embeddings(inputs.text.vectors, inputs.text.rows[rows])}
+        subset = {
+            "visual": Embeddings(inputs.visual.vectors, inputs.visual.rows[rows]),
+            "text": Embeddings(inputs.text.vectors, inputs.text.rows[rows]),
+        }
         return cls(
             days=days,
             early_popularity=early_popularity,
             options=options,
             categories=known[: N_CATEGORIES - 1],
             arrays={name: np.asarray(array, np.float32) for name, array in arrays.items()},
-            visual=VectorReduction.fit(subset["visual"], options.visual_components, options.standardise_vectors, seed),
-            text=VectorReduction.fit(subset["text"], options.text_components, options.standardise_vectors, seed),
+            visual=VectorReduction.fit(
+                subset["visual"], options.visual_components, options.standardise_vectors, seed
+            ),
+            text=VectorReduction.fit(
+                subset["text"], options.text_components, options.standardise_vectors, seed
+            ),
         )
 
     def transform(self, inputs: SmtpdInputs, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -215,7 +235,9 @@ class Preprocessing:
                 columns |= {f"{modality}_{index}": vectors[:, index] for index in range(vectors.shape[1])}
         if "categorical" in modalities:
             videos = inputs.videos.iloc[rows]
-            columns["category"] = videos["category"].where(videos["category"].isin(self.categories), "").to_numpy()
+            columns["category"] = (
+                videos["category"].where(videos["category"].isin(self.categories), "").to_numpy()
+            )
             columns["language"] = videos["language"].to_numpy()
         return pd.DataFrame(columns)
 
@@ -229,7 +251,10 @@ class Preprocessing:
             arrays[f"{modality}.mean"] = reduction.mean
             if reduction.components is not None:
                 arrays[f"{modality}.components"] = np.ascontiguousarray(reduction.components)
-        save_file({key: np.ascontiguousarray(array, np.float32) for key, array in arrays.items()}, folder / f"{name}.safetensors")
+        save_file(
+            {key: np.ascontiguousarray(array, np.float32) for key, array in arrays.items()},
+            folder / f"{name}.safetensors",
+        )
         settings = {
             "days": self.days,
             "early_popularity": self.early_popularity,
@@ -247,7 +272,9 @@ class Preprocessing:
         settings = json.loads((folder / f"{name}.json").read_text())
         arrays = load_file(folder / f"{name}.safetensors")
         reductions = {
-            modality: VectorReduction(arrays.pop(f"{modality}.mean"), arrays.pop(f"{modality}.components", None))
+            modality: VectorReduction(
+                arrays.pop(f"{modality}.mean"), arrays.pop(f"{modality}.components", None)
+            )
             for modality in ("visual", "text")
         }
         return cls(
@@ -265,7 +292,9 @@ def _nonzero(scale: np.ndarray) -> np.ndarray:
     return np.where(scale > 1e-6, scale, 1.0)
 
 
-def _numbers(inputs: SmtpdInputs, rows: np.ndarray, early_popularity: bool, options: PreprocessingOptions) -> np.ndarray:
+def _numbers(
+    inputs: SmtpdInputs, rows: np.ndarray, early_popularity: bool, options: PreprocessingOptions
+) -> np.ndarray:
     numbers = inputs.videos[NUMERICAL_FIELDS].iloc[rows].to_numpy(np.float64)
     if options.log_numbers:
         numbers = np.sign(numbers) * np.log1p(np.abs(numbers))
@@ -275,7 +304,11 @@ def _numbers(inputs: SmtpdInputs, rows: np.ndarray, early_popularity: bool, opti
 
 
 def _fit_offset(
-    inputs: SmtpdInputs, rows: np.ndarray, days: list[int], early_popularity: bool, options: PreprocessingOptions
+    inputs: SmtpdInputs,
+    rows: np.ndarray,
+    days: list[int],
+    early_popularity: bool,
+    options: PreprocessingOptions,
 ) -> dict[str, np.ndarray]:
     """Fits the line (least squares per day) or the median per day, and how far scores are from it."""
     curves = inputs.curves(days)[rows].astype(np.float64)

@@ -30,7 +30,9 @@ def evaluation_window(days: list[int], parameters: SmtpdParameters) -> tuple[int
     return first, last
 
 
-def rows_of(splits: pd.DataFrame, fold: int, inputs: SmtpdInputs, parameters: SmtpdParameters) -> dict[str, np.ndarray]:
+def rows_of(
+    splits: pd.DataFrame, fold: int, inputs: SmtpdInputs, parameters: SmtpdParameters
+) -> dict[str, np.ndarray]:
     """Returns the row numbers of each role (train, validation, calibration, test) for a test fold."""
     groups = inputs.videos[parameters.group_by] if parameters.group_by else None
     roles = assign_roles(splits, fold, parameters.protocol, groups)

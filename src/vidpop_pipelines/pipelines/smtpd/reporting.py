@@ -5,7 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidpop_pipelines.evaluation.predictions import build_predictions, to_matrix, validate_forecast, validate_predictions
+from vidpop_pipelines.evaluation.predictions import (
+    build_predictions,
+    to_matrix,
+    validate_forecast,
+    validate_predictions,
+)
 from vidpop_pipelines.parameters import IntervalOptions
 from vidpop_pipelines.pipelines.smtpd.inputs import SmtpdInputs
 from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
@@ -32,7 +37,9 @@ def predict_held_out(
             parts["val"] = np.concatenate([roles["validation"], roles["calibration"]])
         for split, rows in parts.items():
             forecast = forecaster.forecast(inputs, rows, fold)
-            tables.append(_long_table(forecaster, inputs, rows, forecast, split=split, fold=fold, labelled=True))
+            tables.append(
+                _long_table(forecaster, inputs, rows, forecast, split=split, fold=fold, labelled=True)
+            )
     return validate_predictions(pd.concat(tables, ignore_index=True))
 
 
@@ -44,7 +51,9 @@ def forecast_new_videos(forecaster: Any, inputs: SmtpdInputs) -> pd.DataFrame:
     """
     rows = np.arange(len(inputs))
     forecast = forecaster.forecast_mean(inputs)
-    return validate_forecast(_long_table(forecaster, inputs, rows, forecast, split="test", fold=-1, labelled=False))
+    return validate_forecast(
+        _long_table(forecaster, inputs, rows, forecast, split="test", fold=-1, labelled=False)
+    )
 
 
 def _long_table(
@@ -145,7 +154,9 @@ def draw_forecasts(predictions: pd.DataFrame) -> Any:
     """Draws predicted and true curves of some test videos, with intervals."""
     from vidpop_pipelines.evaluation.figures import forecast_curves
 
-    return forecast_curves(predictions, title="Forecast and truth of twelve test videos, least to most popular")
+    return forecast_curves(
+        predictions, title="Forecast and truth of twelve test videos, least to most popular"
+    )
 
 
 def draw_calibration(predictions: pd.DataFrame, interval: IntervalOptions) -> Any:
@@ -154,7 +165,9 @@ def draw_calibration(predictions: pd.DataFrame, interval: IntervalOptions) -> An
     from vidpop_pipelines.evaluation.metrics import interval_by_day
 
     return interval_calibration(
-        interval_by_day(predictions), nominal=interval.coverage, title="Coverage and width of the intervals by day"
+        interval_by_day(predictions),
+        nominal=interval.coverage,
+        title="Coverage and width of the intervals by day",
     )
 
 
@@ -223,7 +236,9 @@ def build_report(
         "honest": "honest: the test fold was used for nothing but these figures",
         "published": "published: the test fold chose the best epoch too, as in the paper; not an estimate for new videos",
     }[parameters.protocol]
-    missing = "; ".join(f"{entry['column']}: {entry['count']}" for entry in data_report["missing"]) or "nothing"
+    missing = (
+        "; ".join(f"{entry['column']}: {entry['count']}" for entry in data_report["missing"]) or "nothing"
+    )
     notes = [
         f"Protocol {protocol}. Test folds: {', '.join(map(str, parameters.folds))} of {parameters.n_folds}.",
         f"{data_report['rows_used']} of {data_report['rows_read']} rows were used. Missing inputs: {missing}.",

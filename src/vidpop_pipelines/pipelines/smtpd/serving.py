@@ -20,7 +20,9 @@ _LARGEST_SCORE = 50.0
 
 def _refuse(row: int, field: str, problem: str, expected: str) -> MlflowException:
     """Returns the error that the server answers with status 400 and this message."""
-    return MlflowException(f"Video {row}, field '{field}': {problem}. Expected: {expected}.", INVALID_PARAMETER_VALUE)
+    return MlflowException(
+        f"Video {row}, field '{field}': {problem}. Expected: {expected}.", INVALID_PARAMETER_VALUE
+    )
 
 
 class SmtpdService(PythonModel):
@@ -36,7 +38,9 @@ class SmtpdService(PythonModel):
         self.image_encoder = create_image_encoder(self.forecaster.visual_encoder)
         self.text_encoder = create_text_encoder(self.forecaster.text_encoder)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Forecasts the videos of a request.
 
         Args:
@@ -55,7 +59,10 @@ class SmtpdService(PythonModel):
 
         videos = self._read(model_input)
         inputs = SmtpdInputs.assemble(
-            videos, detect_languages(videos["title"]), self._encode_thumbnails(model_input), self._encode_texts(videos)
+            videos,
+            detect_languages(videos["title"]),
+            self._encode_thumbnails(model_input),
+            self._encode_texts(videos),
         )
         forecast = self.forecaster.forecast_mean(inputs)
         days = self.forecaster.days
@@ -74,11 +81,15 @@ class SmtpdService(PythonModel):
         numbered = [f"video {row}" for row in range(len(request))]
         videos["video_id"] = request["video_id"].fillna("").to_numpy() if "video_id" in request else numbered
         for name in TEXT_FIELDS:
-            videos[name] = request[name].fillna("").astype(str).str.strip().to_numpy() if name in request else ""
+            videos[name] = (
+                request[name].fillna("").astype(str).str.strip().to_numpy() if name in request else ""
+            )
         for name in NUMERICAL_FIELDS:
             videos[name] = request[name].astype(float).to_numpy() if name in request else np.nan
             if np.isinf(videos[name]).any():
-                raise _refuse(int(np.isinf(videos[name]).argmax()), name, "infinite", "a finite number, or nothing")
+                raise _refuse(
+                    int(np.isinf(videos[name]).argmax()), name, "infinite", "a finite number, or nothing"
+                )
         if self.forecaster.early_popularity:
             videos["day_1"] = request["day_1"].astype(float).to_numpy()
             wrong = ~videos["day_1"].between(0, _LARGEST_SCORE)
@@ -111,7 +122,11 @@ class SmtpdService(PythonModel):
 
 def _encode(encoder: Any, inputs: list) -> np.ndarray:
     # float16 as in the embedding cache, so that a served forecast equals the pipeline's.
-    return encoder.encode(inputs).astype(np.float16) if inputs else np.zeros((0, encoder.hidden_size), np.float16)
+    return (
+        encoder.encode(inputs).astype(np.float16)
+        if inputs
+        else np.zeros((0, encoder.hidden_size), np.float16)
+    )
 
 
 def _open_thumbnail(thumbnail: str, row: int) -> Any:

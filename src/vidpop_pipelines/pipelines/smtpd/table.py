@@ -43,7 +43,9 @@ def validate_videos(raw: pd.DataFrame, labelled: bool = True) -> tuple[pd.DataFr
     source = raw.attrs.get("source", "the SMTPD table")
     n_days = _count_days(raw, source, labelled)
     texts = raw.iloc[:, [_POSITIONS[name] for name in ["video_id", *TEXT_FIELDS]]]
-    videos = texts.set_axis(["video_id", *TEXT_FIELDS], axis="columns").apply(lambda column: column.str.strip())
+    videos = texts.set_axis(["video_id", *TEXT_FIELDS], axis="columns").apply(
+        lambda column: column.str.strip()
+    )
     names = NUMERICAL_FIELDS + [f"day_{day}" for day in range(1, n_days + 1)]
     first = _POSITIONS[NUMERICAL_FIELDS[0]]
     for offset, name in enumerate(names):
@@ -67,7 +69,9 @@ def _count_days(raw: pd.DataFrame, source: str, labelled: bool) -> int:
         )
     first_header = str(raw.columns[-1])
     if n_columns > _FIRST_DAY_POSITION and re.fullmatch(r"-?\d+\.\d+", first_header):
-        raise InputError(f"{source}: the first line holds numbers.", "a header line", "add one; its names are free.")
+        raise InputError(
+            f"{source}: the first line holds numbers.", "a header line", "add one; its names are free."
+        )
     if raw.empty:
         raise InputError(f"{source}: no rows below the header.", "one row per video")
     return n_columns - _FIRST_DAY_POSITION
@@ -144,7 +148,11 @@ def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[
         )
     days = day_columns(videos)
     no_day = videos[days].isna().all(axis="columns") & labelled
-    reasons = pd.Series("", index=videos.index).mask(no_day, "all days missing").mask(repeated, "repeats an earlier row")
+    reasons = (
+        pd.Series("", index=videos.index)
+        .mask(no_day, "all days missing")
+        .mask(repeated, "repeats an earlier row")
+    )
     out = reasons[reasons != ""]
     problems = pd.DataFrame(
         {
@@ -158,7 +166,9 @@ def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[
     )
     kept = videos.drop(index=out.index)
     if kept.empty:
-        raise InputError(f"{source}: no usable row: every one lacks all its days.", "at least one observed day per video")
+        raise InputError(
+            f"{source}: no usable row: every one lacks all its days.", "at least one observed day per video"
+        )
     return kept, problems
 
 

@@ -1,6 +1,8 @@
 """Training of one fold: CatBoost per day, the network, their blend and its intervals."""
 
 import logging
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from vidpop_pipelines.pipelines.smtpd.protocol import evaluation_window
 
 if TYPE_CHECKING:
     from vidpop_pipelines.pipelines.smtpd.model import SmtpdNetwork
+    from vidpop_pipelines.training.metric_logger import MetricLogger
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,10 @@ def train_catboost_fold(
     Returns:
         The models, in the order of the days.
     """
-    tables = {role: preprocessing.table(inputs, rows[role], parameters.modalities) for role in ("train", "validation")}
+    tables = {
+        role: preprocessing.table(inputs, rows[role], parameters.modalities)
+        for role in ("train", "validation")
+    }
     curves = {role: inputs.curves(preprocessing.days)[rows[role]] for role in tables}
     tasks = [
         (
@@ -122,6 +128,7 @@ def train_network_fold(
     fold: int,
     resume_folder: Path,
     epochs_folder: Path,
+    logger: "MetricLogger",
 ) -> tuple["SmtpdNetwork", pd.DataFrame]:
     """Trains the network of one fold; its best epoch is the one with the lowest validation AMAE.
 
@@ -133,11 +140,56 @@ def train_network_fold(
         fold: The test fold.
         resume_folder: Where a killed training left its state.
         epochs_folder: Where the weights of kept epochs go.
+        logger: Receives the metrics of each epoch.
 
     Returns:
         The network with its best weights, and one row of history per epoch.
     """
-    raise NotImplementedError
+    from transformers import set_seed
+
+    from vidpop_pipelines.pipelines.smtpd.model import SmtpdNetwork
+    from vidpop_pipelines.training.batches import BatchDataset
+    from vidpop_pipelines.training.trainer import train
+
+    days = preprocessing.days
+    first, last = evaluation_window(days, parameters)
+
+    def compute_metrics(forecast: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+        scores = window_metrics(score_days(truth, forecast, days), first, last)
+        return {name.split("_")[0]: value for name, value in scores.items()}
+
+    set_seed(parameters.seed)
+    network = SmtpdNetwork(network_config(preprocessing, parameters))
+    fetch = partial(preprocessing.transform, inputs)
+    result = train(
+        network,
+        BatchDataset(rows["train"], fetch),
+        BatchDataset(rows["validation"], fetch),
+        parameters.training,
+        seed=parameters.seed,
+        compute_metrics=compute_metrics,
+        monitor="amae",
+        fingerprint=_fingerprint(inputs, rows, network.config, parameters),
+        resume_folder=resume_folder,
+        epochs_folder=epochs_folder,
+        logger=logger,
+        description=f"Training fold {fold}",
+    )
+    return network, result.history.reset_index()
+
+
+def _fingerprint(
+    inputs: SmtpdInputs, rows: dict[str, np.ndarray], config: Any, parameters: SmtpdParameters
+) -> str:
+    """Returns a digest of all that a training depends on: a killed one is resumed only if nothing changed."""
+    return combine(
+        inputs.fingerprint(),
+        hash_arrays([rows["train"], rows["validation"]]),
+        config.to_dict(),
+        parameters.model_dump(exclude={"csv", "images", "checkpoint"}),
+        hash_code(),
+        version("torch"),
+    )
 
 
 def blend_and_calibrate_fold(
