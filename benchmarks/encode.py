@@ -258,11 +258,11 @@ def print_table(results: dict, n: int) -> None:
     print(f"goal of the total: at least 3; {'reached' if results['ratios']['total'] >= 3 else 'MISSED'}")
     for name in ("text", "image"):
         values = results[f"{name}_vectors"]
-        print(
-            f"{name} vectors: cosine at least {values['smallest_cosine']:.5f}, less the mean "
-            f"{values['smallest_centred_cosine']:.5f}; difference at most {values['largest_difference']:.4f}, "
-            f"{values['mean_difference']:.5f} on average, standard deviation {values['standard_deviation']:.4f}"
-        )
+        print(f"{name} vectors: cosine at least {values['smallest_cosine']:.5f}", end=", ")
+        print(f"less the mean {values['smallest_centred_cosine']:.5f}", end="; ")
+        print(f"difference at most {values['largest_difference']:.4f}", end=", ")
+        print(f"on average {values['mean_difference']:.5f}", end=" ")
+        print(f"of a standard deviation of {values['standard_deviation']:.4f}")
     print(
         f"second run: {results['encoded_by_second_run']} encoded of {results['encoded_by_first_run']} "
         f"unique inputs, {seconds['second run']:.2f} s"

@@ -1,70 +1,10 @@
-"""A project folder of its own for each test that runs Kedro: real configuration and code, everything else new."""
-
-import os
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+"""Fixtures for all tests."""
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Project:
-    """A copy of the project whose data folder and MLflow store start empty."""
-
-    path: Path
-
-    def command(self, *arguments: str) -> list[str]:
-        """Returns the command line of a Kedro call."""
-        return [sys.executable, "-m", "kedro", *arguments]
-
-    def environment(self) -> dict[str, str]:
-        """Returns the environment of a user who has set nothing."""
-        return {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "KEDRO_"))}
-
-    def kedro(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Runs Kedro in the project; fails with its output."""
-        result = subprocess.run(
-            self.command(*arguments),
-            cwd=self.path,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check and result.returncode:
-            pytest.fail(f"kedro {' '.join(arguments)}\n{result.stdout}\n{result.stderr}")
-        return result
-
-    def run(
-        self, pipeline: str, check: bool = True, env: str | None = None, **parameters
-    ) -> subprocess.CompletedProcess:
-        """Runs a pipeline; parameters are dotted, with __ for the dot."""
-        given = ",".join(f"{key.replace('__', '.')}={value}" for key, value in parameters.items())
-        arguments = ["run", f"--pipeline={pipeline}"]
-        arguments += [f"--params={given}"] if given else []
-        arguments += [f"--env={env}"] if env else []
-        return self.kedro(*arguments, check=check)
-
-
-def create_project(path: Path) -> Project:
-    """Lays out a project that shares code and sample with this checkout."""
-    path.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
-    (path / "conf" / "local").mkdir()
-    shutil.copy(ROOT / "pyproject.toml", path)
-    shutil.copy(ROOT / ".telemetry", path)
-    (path / "src").symlink_to(ROOT / "src")
-    (path / "data" / "01_raw").mkdir(parents=True)
-    (path / "data" / "01_raw" / "sample").symlink_to(ROOT / "data" / "01_raw" / "sample")
-    return Project(path)
+from tests_project import Project, create_project
 
 
 @pytest.fixture
 def project(tmp_path) -> Project:
-    """A new project."""
+    """A project whose data folder and MLflow store start empty, with the committed sample."""
     return create_project(tmp_path / "project")

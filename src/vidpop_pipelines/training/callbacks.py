@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 from transformers import TrainerCallback
 
@@ -34,14 +35,16 @@ class EndEpochs(TrainerCallback):
         history = epoch_history(state.log_history)
         if self._monitor.is_exhausted(history):
             control.should_training_stop = True
-        if not state.is_world_process_zero:
-            return
-        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        epoch = len(history)
-        # In this order a kill costs at most the epoch: its weights are there before the checkpoint counts.
-        self._weights.add(epoch, checkpoint)
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            # Before the checkpoint counts as complete: a kill in between costs the epoch, never its weights.
+            self._weights.add(len(history), checkpoint)
+            self.settle(checkpoint, history)
+
+    def settle(self, checkpoint: Path, history: pd.DataFrame) -> None:
+        """Makes this the checkpoint to resume from, and deletes what is no longer needed."""
         self._resume.keep_only(checkpoint)
-        self._weights.drop_all_but({epoch, self._monitor.best_epoch(history)})
+        self._weights.drop_all_but({len(history), self._monitor.best_epoch(history)})
 
 
 class LogEpochs(TrainerCallback):

@@ -110,12 +110,18 @@ def train(
         resume = ResumeFolder(folder, fingerprint)
         hidden = epochs_folder is None or options.keep_epochs == "none"
         weights = EpochWeights(folder / "epochs" if hidden else epochs_folder, options.keep_epochs == "all")
+        end_epochs = EndEpochs(resume, weights, judge)
         checkpoint = resume.latest_checkpoint()
         if checkpoint is None:
-            weights.clear()
-        history = _finished_history(checkpoint, judge)
-        if history is None:
-            callbacks = [SetTrainingProgress(), EndEpochs(resume, weights, judge), LogEpochs(logger)]
+            finished, history = False, None
+            for earlier in {weights.folder, epochs_folder} - {None}:
+                EpochWeights(earlier, keep_all=False).clear()
+        else:
+            finished, history = _read_checkpoint(checkpoint, judge)
+            end_epochs.settle(checkpoint, history)  # a kill may have come before the end of this
+        if finished:
+            log_history(history, logger)
+        else:
             trainer = _EpochTrainer(
                 model,
                 _training_arguments(options, precision, seed, folder, judge),
@@ -123,13 +129,11 @@ def train(
                 eval_dataset=validation_batches,
                 data_collator=to_tensors,
                 compute_metrics=_named_metrics(compute_metrics, monitor),
-                callbacks=callbacks,
+                callbacks=[SetTrainingProgress(), end_epochs, LogEpochs(logger)],
                 optimizers=(_create_optimizer(model, options), None),
             )
             _run(trainer, checkpoint, options.compile, ShowProgress(description))
             history = epoch_history(trainer.state.log_history)
-        else:
-            log_history(history, logger)
         best_epoch = judge.best_epoch(history)
         if best_epoch == 0:
             raise InputError(
@@ -173,13 +177,11 @@ def _folder(resume_folder: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _finished_history(checkpoint: Path | None, judge: Monitor) -> pd.DataFrame | None:
-    """Returns the history of a training that has ended; None if epochs are left to train."""
-    if checkpoint is None:
-        return None
+def _read_checkpoint(checkpoint: Path, judge: Monitor) -> tuple[bool, pd.DataFrame]:
+    """Returns whether the training has ended, and its history."""
     state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     history = epoch_history(state.log_history)
-    return history if state.global_step >= state.max_steps or judge.is_exhausted(history) else None
+    return state.global_step >= state.max_steps or judge.is_exhausted(history), history
 
 
 def _named_metrics(

@@ -16,7 +16,7 @@ from vidpop_pipelines.pipelines.smtpd.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor
 
-    from vidpop_pipelines.pipelines.smtpd.model import SmtpdNetwork
+    from transformers import PreTrainedModel
 
 # Videos per forward pass when forecasting; memory stays flat whatever the number of videos.
 _CHUNK = 4096
@@ -35,7 +35,7 @@ class FoldModels:
     """
 
     preprocessing: Preprocessing
-    network: "SmtpdNetwork"
+    network: "PreTrainedModel"
     catboost: list["CatBoostRegressor"]
     network_weight: np.ndarray
     intervals: ConformalIntervals | None
@@ -127,12 +127,12 @@ class SmtpdForecaster:
         from catboost import CatBoostRegressor
         from safetensors.torch import load_model
 
-        from vidpop_pipelines.pipelines.smtpd.model import SmtpdConfig, SmtpdNetwork
+        from vidpop_pipelines.pipelines.smtpd.model import SmtpdConfig, build_network
 
         config = json.loads((folder / "config.json").read_text())
         folds = {}
         for name, stored in config["folds"].items():
-            network = SmtpdNetwork(SmtpdConfig.from_dict(stored["network"]))
+            network = build_network(SmtpdConfig.from_dict(stored["network"]))
             load_model(network, folder / f"model.fold_{name}.safetensors")
             preprocessing = Preprocessing.load(folder, f"preprocessing.fold_{name}")
             files = [folder / f"catboost.fold_{name}" / f"day_{day:02d}.cbm" for day in preprocessing.days]
@@ -165,16 +165,17 @@ def forecast_members(
 
 
 def forecast_network(
-    network: "SmtpdNetwork", preprocessing: Preprocessing, inputs: SmtpdInputs, rows: np.ndarray
+    network: "PreTrainedModel", preprocessing: Preprocessing, inputs: SmtpdInputs, rows: np.ndarray
 ) -> np.ndarray:
     """Returns the network's (B, T) forecast, in chunks and in evaluation mode."""
     import torch
 
     network.eval()
+    read_batch = preprocessing.transform(inputs)
     chunks = []
     with torch.inference_mode():
         for start in range(0, len(rows), _CHUNK):
-            batch = preprocessing.transform(inputs, rows[start : start + _CHUNK])
+            batch = read_batch(rows[start : start + _CHUNK])
             del batch["labels"]
             tensors = {name: torch.from_numpy(array).to(network.device) for name, array in batch.items()}
             chunks.append(network(**tensors).logits.float().cpu().numpy())

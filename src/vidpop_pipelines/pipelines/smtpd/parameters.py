@@ -61,6 +61,7 @@ class NetworkOptions(Parameters):
     direct_hidden_sizes: list[int] = [128, 128]
     normalization: Literal["batch", "layer", "none"] = "batch"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    n_networks: int = Field(default=1, ge=1)
 
 
 class LossOptions(Parameters):

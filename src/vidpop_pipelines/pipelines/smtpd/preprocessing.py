@@ -159,39 +159,29 @@ class Preprocessing:
             ),
         )
 
-    def transform(self, inputs: SmtpdInputs, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the batch of some rows, as `SmtpdNetwork.forward` takes it.
-
-        Args:
-            inputs: All videos.
-            rows: Numbers of the wanted rows, (B,).
-
-        Returns:
-            Arrays with B rows: `visual`, `text`, `numerical`, `category`, `language`, `labels`, and `offset`
-            for a network that learns residuals.
-        """
-        numbers = _numbers(inputs, rows, self.early_popularity, self.options)
+    def transform(self, inputs: SmtpdInputs) -> "BatchReader":
+        """Returns what reads batches of these videos, as `SmtpdNetwork.forward` takes them."""
+        rows = np.arange(len(inputs))
         mean, scale = self.arrays["numerical_mean"], self.arrays["numerical_scale"]
+        numbers = _numbers(inputs, rows, self.early_popularity, self.options)
         numbers = np.where(np.isnan(numbers), mean, numbers)
         categories = {name: index for index, name in enumerate(self.categories, start=1)}
         languages = {name: index for index, name in enumerate(LANGUAGES, start=1)}
-        videos = inputs.videos.iloc[rows]
-        batch = {
-            "visual": self.visual.apply(inputs.visual, rows),
-            "text": self.text.apply(inputs.text, rows),
+        videos = inputs.videos
+        arrays = {
             "numerical": ((numbers - mean) / scale).astype(np.float32),
             "category": videos["category"].map(categories).fillna(0).to_numpy(np.int64),
             "language": videos["language"].map(languages).fillna(0).to_numpy(np.int64),
-            "labels": inputs.curves(self.days)[rows],
+            "labels": inputs.curves(self.days),
         }
         if self.options.residual:
-            batch["offset"] = self.line(inputs, rows)
-        return batch
+            arrays["offset"] = self.line(inputs, rows)
+        return BatchReader(self, inputs, arrays)
 
     def line(self, inputs: SmtpdInputs, rows: np.ndarray) -> np.ndarray:
         """Returns the cheap forecast, (B, T): a line in day 1, or each day's median without early popularity."""
         first = inputs.curves([1])[rows] if self.early_popularity else np.zeros((len(rows), 1), np.float32)
-        return self.arrays["intercept"] + self.arrays["slope"] * first
+        return (self.arrays["intercept"] + self.arrays["slope"] * first).astype(np.float32)
 
     def difficulty(self, inputs: SmtpdInputs, rows: np.ndarray) -> np.ndarray | None:
         """Returns how far the line was from training videos of similar day 1, (B, T); the intervals' scale.
@@ -285,6 +275,30 @@ class Preprocessing:
             arrays=arrays,
             **reductions,
         )
+
+
+@dataclass(frozen=True)
+class BatchReader:
+    """Reads batches; keeps some hundred bytes a video, and reads vectors from their memory map batch by batch.
+
+    Attributes:
+        preprocessing: How vectors are reduced.
+        inputs: All videos.
+        arrays: Everything else, N rows each: `numerical`, `category`, `language`, `labels`, and `offset` for a
+            network that learns residuals.
+    """
+
+    preprocessing: Preprocessing
+    inputs: SmtpdInputs
+    arrays: dict[str, np.ndarray]
+
+    def __call__(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the batch of some rows: `arrays`, `visual` (B, width) and `text` (B, 5, width)."""
+        return {
+            "visual": self.preprocessing.visual.apply(self.inputs.visual, rows),
+            "text": self.preprocessing.text.apply(self.inputs.text, rows),
+            **{name: array[rows] for name, array in self.arrays.items()},
+        }
 
 
 def _nonzero(scale: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Training of one fold: CatBoost per day, the network, their blend and its intervals."""
 
 import logging
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from vidpop_pipelines.pipelines.smtpd.preprocessing import Preprocessing
 from vidpop_pipelines.pipelines.smtpd.protocol import evaluation_window
 
 if TYPE_CHECKING:
-    from vidpop_pipelines.pipelines.smtpd.model import SmtpdNetwork
+    from transformers import PreTrainedModel
     from vidpop_pipelines.training.metric_logger import MetricLogger
 
 logger = logging.getLogger(__name__)
@@ -129,7 +128,7 @@ def train_network_fold(
     resume_folder: Path,
     epochs_folder: Path,
     logger: "MetricLogger",
-) -> tuple["SmtpdNetwork", pd.DataFrame]:
+) -> tuple["PreTrainedModel", pd.DataFrame]:
     """Trains the network of one fold; its best epoch is the one with the lowest validation AMAE.
 
     Args:
@@ -147,7 +146,7 @@ def train_network_fold(
     """
     from transformers import set_seed
 
-    from vidpop_pipelines.pipelines.smtpd.model import SmtpdNetwork
+    from vidpop_pipelines.pipelines.smtpd.model import build_network
     from vidpop_pipelines.training.batches import BatchDataset
     from vidpop_pipelines.training.trainer import train
 
@@ -159,12 +158,12 @@ def train_network_fold(
         return {name.split("_")[0]: value for name, value in scores.items()}
 
     set_seed(parameters.seed)
-    network = SmtpdNetwork(network_config(preprocessing, parameters))
-    fetch = partial(preprocessing.transform, inputs)
+    network = build_network(network_config(preprocessing, parameters))
+    read_batch = preprocessing.transform(inputs)
     result = train(
         network,
-        BatchDataset(rows["train"], fetch),
-        BatchDataset(rows["validation"], fetch),
+        BatchDataset(rows["train"], read_batch),
+        BatchDataset(rows["validation"], read_batch),
         parameters.training,
         seed=parameters.seed,
         compute_metrics=compute_metrics,
@@ -196,7 +195,7 @@ def blend_and_calibrate_fold(
     inputs: SmtpdInputs,
     rows: dict[str, np.ndarray],
     preprocessing: Preprocessing,
-    network: "SmtpdNetwork",
+    network: "PreTrainedModel",
     catboost: list,
     parameters: SmtpdParameters,
     coverage: float,
