@@ -308,6 +308,15 @@ def test_gradients_of_several_batches_are_accumulated():
     assert model.seen_progress == pytest.approx([0, 0, 0.5, 0.5])
 
 
+def test_threads_are_limited_while_training_only():
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    run(reader=Reader(3, lambda: seen.append(torch.get_num_threads())), epochs=1, n_threads=1)
+    assert seen == [1]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(InputError, match="1 training and 21 validation rows"):
         train(

@@ -39,6 +39,9 @@ class TrainingOptions(Parameters):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     # Compiling the SMTPD network takes minutes on a CPU and saves nothing per step there.
     compile: bool = False
+    # Processor threads per step; null for torch's choice, all cores. One for small networks: threads that meet
+    # after every tiny layer bring nothing, and stall for seconds where other programs share the cores.
+    n_threads: PositiveInt | None = None
     # Weights of which epochs stay on disk (90 MB each for the full SMTPD network).
     keep_epochs: Literal["best_and_last", "all", "none"] = "best_and_last"
     # Processes that read batches; reading a memory map is too cheap to pay for any, decoding video is not.

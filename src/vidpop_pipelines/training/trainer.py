@@ -107,24 +107,26 @@ def train(
     precision = choose_precision(options.precision)
     logger = logger or NoMetricLogger()
     with _folder(resume_folder) as folder:
-        resume = ResumeFolder(folder, fingerprint)
-        hidden = epochs_folder is None or options.keep_epochs == "none"
-        weights = EpochWeights(folder / "epochs" if hidden else epochs_folder, options.keep_epochs == "all")
-        end_epochs = EndEpochs(resume, weights, judge)
-        checkpoint = resume.latest_checkpoint()
-        if checkpoint is None:
-            finished, history = False, None
-            for earlier in {weights.folder, epochs_folder} - {None}:
-                EpochWeights(earlier, keep_all=False).clear()
-        else:
-            finished, history = _read_checkpoint(checkpoint, judge)
-            end_epochs.settle(checkpoint, history)  # a kill may have come before the end of this
+        arguments = _training_arguments(options, precision, seed, folder, judge)
+        with arguments.main_process_first(local=False):  # under torchrun all processes share the folders
+            resume = ResumeFolder(folder, fingerprint)
+            hidden = epochs_folder is None or options.keep_epochs == "none"
+            weights = EpochWeights(folder / "epochs" if hidden else epochs_folder, options.keep_epochs == "all")
+            end_epochs = EndEpochs(resume, weights, judge)
+            checkpoint = resume.latest_checkpoint()
+            if checkpoint is None:
+                finished, history = False, None
+                for earlier in {weights.folder, epochs_folder} - {None}:
+                    EpochWeights(earlier, keep_all=False).clear()
+            else:
+                finished, history = _read_checkpoint(checkpoint, judge)
+                end_epochs.settle(checkpoint, history)  # a kill may have come before the end of this
         if finished:
             log_history(history, logger)
         else:
             trainer = _EpochTrainer(
                 model,
-                _training_arguments(options, precision, seed, folder, judge),
+                arguments,
                 train_dataset=train_batches,
                 eval_dataset=validation_batches,
                 data_collator=to_tensors,
@@ -132,7 +134,8 @@ def train(
                 callbacks=[SetTrainingProgress(), end_epochs, LogEpochs(logger)],
                 optimizers=(_create_optimizer(model, options), None),
             )
-            _run(trainer, checkpoint, options.compile, ShowProgress(description))
+            with _threads(options.n_threads):
+                _run(trainer, checkpoint, options.compile, ShowProgress(description))
             history = epoch_history(trainer.state.log_history)
         best_epoch = judge.best_epoch(history)
         if best_epoch == 0:
@@ -238,7 +241,7 @@ def _training_arguments(
         max_grad_norm=options.max_gradient_norm or 0.0,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=precision == "bf16" and not torch.cuda.is_available(),  # else the Trainer refuses bf16
+        use_cpu=not torch.accelerator.is_available(),  # where it is not told, the Trainer refuses bf16
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
@@ -269,6 +272,16 @@ def _run(trainer: Trainer, checkpoint: Path | None, compile_model: bool, progres
         if bars_were_shown:
             transformers_logging.enable_progress_bar()
     trainer.accelerator.wait_for_everyone()  # until the weights of the best epoch are on disk
+
+
+@contextmanager
+def _threads(n_threads: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
