@@ -3,6 +3,8 @@
 import pytest
 from tests_project import Project, create_project
 
+pytest_plugins = ["tiny_encoders"]
+
 
 @pytest.fixture
 def project(tmp_path) -> Project:

@@ -1,5 +1,7 @@
 """Errors that are the user's to mend; each message says what was expected and what to do."""
 
+import logging
+
 import click
 from kedro.io import DatasetError
 
@@ -26,3 +28,21 @@ class InputError(click.ClickException, DatasetError):
 
     def __str__(self) -> str:
         return self.message
+
+
+def input_error(error: BaseException | None) -> InputError | None:
+    """Returns the `InputError` that an error is, or that Kedro's catalog has wrapped into it."""
+    for candidate in (error, getattr(error, "__cause__", None)):
+        if isinstance(candidate, InputError):
+            return candidate
+    return None
+
+
+class WithoutTraceback(logging.Filter):
+    """Leaves the traceback of an `InputError` out of the log: its message says all that helps."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drops the traceback, never the record."""
+        if record.exc_info and input_error(record.exc_info[1]):
+            record.exc_info = record.exc_text = None
+        return True

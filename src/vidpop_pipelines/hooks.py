@@ -15,7 +15,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from vidpop_pipelines.errors import InputError
+from vidpop_pipelines.errors import InputError, input_error
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,17 @@ class ParameterCheck:
         from vidpop_pipelines.parameters import check_parameters
 
         check_parameters(context.config_loader["parameters"])
+
+
+class PlainErrors:
+    """Shows users the message of an `InputError`, and not that Kedro's catalog was on the way."""
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Raises the `InputError` itself, once all other hooks have been told."""
+        cause = input_error(error)
+        if cause is not None and cause is not error:
+            raise cause from None
 
 
 class InputCheck:

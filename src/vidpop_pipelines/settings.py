@@ -1,19 +1,25 @@
 """Kedro settings: configuration loading and hooks."""
 
+import logging
 import warnings
 from pathlib import PurePath
 
 from kedro.config import OmegaConfigLoader
 from omegaconf.resolvers import oc
 
-from vidpop_pipelines.hooks import InputCheck, ParameterCheck, ResumeCleanup, Tracking
+from vidpop_pipelines.errors import WithoutTraceback
+from vidpop_pipelines.hooks import InputCheck, ParameterCheck, PlainErrors, ResumeCleanup, Tracking
 
 # About calls inside Kedro, which users can do nothing about.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 # Kedro reserves the dot for namespaces; here it also sets off family and run: smtpd.csv, smtpd_ep.model.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")
 
-HOOKS = (ParameterCheck(), InputCheck(), Tracking(), ResumeCleanup())
+# Kedro loads logging from conf/logging.yml before this, and allows no class of ours there.
+for handler in logging.getLogger().handlers:
+    handler.addFilter(WithoutTraceback())
+
+HOOKS = (ParameterCheck(), InputCheck(), Tracking(), ResumeCleanup(), PlainErrors())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -29,7 +29,9 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        return pd.read_parquet(self.project.path / "data/07_model_output" / self.family / "predictions.parquet")
+        return pd.read_parquet(
+            self.project.path / "data/07_model_output" / self.family / "predictions.parquet"
+        )
 
     @property
     def model_folder(self) -> Path:

@@ -93,7 +93,11 @@ def test_mlflow_run_has_parameters_metrics_history_and_artifacts(run):
     logged = runs[0]
     assert logged.info.status == "FINISHED"
     assert logged.data.metrics.keys() >= run.read_json("metrics.json").keys()
-    assert {"smtpd.training.epochs", "sha256.smtpd.csv", "runtime.smtpd.training.epochs"} <= logged.data.params.keys()
+    assert {
+        "smtpd.training.epochs",
+        "sha256.smtpd.csv",
+        "runtime.smtpd.training.epochs",
+    } <= logged.data.params.keys()
     assert len(client.get_metric_history(logged.info.run_id, "validation_amae")) == 2
     artifacts = {artifact.path for artifact in client.list_artifacts(logged.info.run_id)}
     assert {"metrics.json", "data_report.json", "report.html", "forecasts.plotly.json"} <= artifacts

@@ -33,7 +33,9 @@ def served(run):
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     log = run.project.path / f"{run.family}.server.log"
     with open(log, "w") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+        server = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         _wait_for(f"http://127.0.0.1:{port}/ping", server, log)
         yield lambda videos: post(port, videos)
@@ -100,5 +102,9 @@ def bad_requests(example: dict) -> list[tuple[dict, str]]:
     ]
     if "day_1" in example:
         without = {name: value for name, value in example.items() if name != "day_1"}
-        wrong += [(without, "day_1"), (example | {"day_1": -3}, "day_1"), (example | {"day_1": 123456}, "day_1")]
+        wrong += [
+            (without, "day_1"),
+            (example | {"day_1": -3}, "day_1"),
+            (example | {"day_1": 123456}, "day_1"),
+        ]
     return wrong

@@ -69,7 +69,7 @@ class ModelFolderDataset(AbstractDataset[Any, Any]):
             raise InputError(
                 f"{self._filepath}: no trained model.",
                 "config.json and the files it belongs to",
-                "train it first, for example `kedro run --pipeline=smtpd_ep`, with the same `output`.",
+                f"train it first: `kedro run --pipeline={self._filepath.name}`, with the same `output`.",
             )
         return load_obj(self._model).load(self._filepath)
 

@@ -220,7 +220,7 @@ def interval_calibration(
             row=row,
             col=1,
         )
-    figure.update_yaxes(title_text="share of videos<br>inside the interval", tickformat=".0%", row=1)
+    figure.update_yaxes(title_text="share of videos<br>inside the interval", tickformat=".1%", row=1)
     figure.update_yaxes(title_text="mean interval width<br>(score points)", rangemode="tozero", row=2)
     figure.update_xaxes(title_text=DAY, row=2)
     return _finish(figure, title, height=600)

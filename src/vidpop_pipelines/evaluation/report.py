@@ -23,7 +23,7 @@ def html_report(
     Args:
         title: Heading of the page.
         notes: One paragraph each: what was measured, on what, under which protocol.
-        tables: Heading to table; floats are shown with three decimals, missing values as a dash.
+        tables: Heading to table; floats are shown with four decimals, missing values as a dash.
         figures: Figures, with their own titles.
 
     Returns:
@@ -31,7 +31,7 @@ def html_report(
     """
     parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(note)}</p>" for note in notes)]
     for heading, table in tables.items():
-        rendered = table.to_html(index=False, na_rep="–", float_format="{:.3f}".format, border=0)
+        rendered = table.to_html(index=False, na_rep="–", float_format="{:.4f}".format, border=0)
         parts += [f"<h2>{html.escape(heading)}</h2>", rendered]
     for position, figure in enumerate(figures):
         parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))

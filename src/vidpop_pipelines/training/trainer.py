@@ -84,7 +84,7 @@ def train(
         fingerprint: Digest of everything the training depends on: data, split, parameters, seed, code.
         greater_is_better: Whether the monitored metric is a score rather than an error.
         resume_folder: Where the state to resume from lives; the caller deletes it when its pipeline ends.
-            None trains in a temporary folder and cannot be resumed.
+            None trains in a temporary folder and cannot be resumed. Under torchrun all processes share it.
         epochs_folder: Where `epoch_<NN>.safetensors` are written, as `options.keep_epochs` says.
         logger: Receives the metrics of every epoch; of a resumed training those of the earlier epochs too,
             which went to another run of the tracker.
@@ -97,12 +97,7 @@ def train(
         InputError: If there are fewer than two training rows or no validation row, if the hardware lacks
             the precision, or if no epoch gave a finite value of the monitored metric.
     """
-    if len(train_batches) < 2 or len(validation_batches) < 1:
-        raise InputError(
-            f"{description}: {len(train_batches)} training and {len(validation_batches)} validation rows.",
-            "at least 2 training rows and 1 validation row",
-            "give more data, or a split that leaves rows on both sides.",
-        )
+    _check_sizes(len(train_batches), len(validation_batches), description)
     judge = Monitor(VALIDATION + monitor, greater_is_better, options.patience)
     precision = choose_precision(options.precision)
     logger = logger or NoMetricLogger()
@@ -111,7 +106,9 @@ def train(
         with arguments.main_process_first(local=False):  # under torchrun all processes share the folders
             resume = ResumeFolder(folder, fingerprint)
             hidden = epochs_folder is None or options.keep_epochs == "none"
-            weights = EpochWeights(folder / "epochs" if hidden else epochs_folder, options.keep_epochs == "all")
+            weights = EpochWeights(
+                folder / "epochs" if hidden else epochs_folder, options.keep_epochs == "all"
+            )
             end_epochs = EndEpochs(resume, weights, judge)
             checkpoint = resume.latest_checkpoint()
             if checkpoint is None:
@@ -121,9 +118,9 @@ def train(
             else:
                 finished, history = _read_checkpoint(checkpoint, judge)
                 end_epochs.settle(checkpoint, history)  # a kill may have come before the end of this
-        if finished:
+        if finished and arguments.process_index == 0:
             log_history(history, logger)
-        else:
+        if not finished:
             trainer = _EpochTrainer(
                 model,
                 arguments,
@@ -137,13 +134,7 @@ def train(
             with _threads(options.n_threads):
                 _run(trainer, checkpoint, options.compile, ShowProgress(description))
             history = epoch_history(trainer.state.log_history)
-        best_epoch = judge.best_epoch(history)
-        if best_epoch == 0:
-            raise InputError(
-                f"{description}: {judge.metric} was never a number in {len(history)} epochs.",
-                "a training that does not diverge, on finite inputs",
-                "lower learning_rate, or look at the inputs.",
-            )
+        best_epoch = _best_epoch(judge, history, description)
         weights.load(best_epoch, model)
     return TrainingResult(best_epoch, history, precision)
 
@@ -178,6 +169,26 @@ def _folder(resume_folder: Path | None) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="vidpop_training_") as folder:
         yield Path(folder)
+
+
+def _check_sizes(n_train: int, n_validation: int, description: str) -> None:
+    if n_train < 2 or n_validation < 1:
+        raise InputError(
+            f"{description}: {n_train} training and {n_validation} validation rows.",
+            "at least 2 training rows and 1 validation row",
+            "give more data, or a split that leaves rows on both sides.",
+        )
+
+
+def _best_epoch(judge: Monitor, history: pd.DataFrame, description: str) -> int:
+    best_epoch = judge.best_epoch(history)
+    if best_epoch == 0:
+        raise InputError(
+            f"{description}: {judge.metric} was never a number in {len(history)} epochs.",
+            "a training that does not diverge, on finite inputs",
+            "lower learning_rate, or look at the inputs.",
+        )
+    return best_epoch
 
 
 def _read_checkpoint(checkpoint: Path, judge: Monitor) -> tuple[bool, pd.DataFrame]:

@@ -51,6 +51,7 @@ class SmtpdForecaster:
         visual_encoder: How thumbnails were encoded, and new ones have to be.
         text_encoder: The same for texts.
         protocol: Split protocol of the training.
+        group_by: Column whose values were never in two folds; None for none.
         data_fingerprint: Digest of the training data.
     """
 
@@ -59,6 +60,7 @@ class SmtpdForecaster:
     visual_encoder: ImageEncoderOptions
     text_encoder: TextEncoderOptions
     protocol: str
+    group_by: str | None
     data_fingerprint: str
 
     @property
@@ -104,6 +106,7 @@ class SmtpdForecaster:
             "visual_encoder": self.visual_encoder.model_dump(),
             "text_encoder": self.text_encoder.model_dump(),
             "protocol": self.protocol,
+            "group_by": self.group_by,
             "data_fingerprint": self.data_fingerprint,
             "folds": {},
         }
@@ -149,6 +152,7 @@ class SmtpdForecaster:
             visual_encoder=ImageEncoderOptions(**config["visual_encoder"]),
             text_encoder=TextEncoderOptions(**config["text_encoder"]),
             protocol=config["protocol"],
+            group_by=config["group_by"],
             data_fingerprint=config["data_fingerprint"],
         )
 

@@ -38,7 +38,7 @@ def score_epochs(
         inputs: The videos of the run.
         splits: Their folds.
         epochs_folder: Weights of the kept epochs, one folder per fold.
-        parameters: `checkpoint` (an epoch, `best`, `all`), `eval_from`, `eval_to`, protocol.
+        parameters: `checkpoint` (an epoch, `best`, `all`), `eval_from`, `eval_to`.
 
     Returns:
         One row per fold and epoch (columns `EPOCH_COLUMNS`), empty without a run.
@@ -51,7 +51,7 @@ def score_epochs(
     first, last = _window(forecaster.days, parameters)
     table = []
     for fold, models in forecaster.folds.items():
-        rows = rows_of(splits, fold, inputs, parameters)
+        rows = rows_of(splits, fold, inputs, forecaster)
         for epoch, network in _networks(
             models.network, epochs_folder / f"fold_{fold}", parameters.checkpoint
         ):

@@ -241,5 +241,6 @@ def blend_and_calibrate(
         visual_encoder=parameters.visual_encoder,
         text_encoder=parameters.text_encoder,
         protocol=parameters.protocol,
+        group_by=parameters.group_by,
         data_fingerprint=inputs.fingerprint(),
     )

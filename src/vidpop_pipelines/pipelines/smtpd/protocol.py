@@ -1,5 +1,7 @@
 """Which days are forecast and evaluated, and which rows have which role in a fold."""
 
+from typing import Literal, Protocol
+
 import numpy as np
 import pandas as pd
 
@@ -30,10 +32,15 @@ def evaluation_window(days: list[int], parameters: SmtpdParameters) -> tuple[int
     return first, last
 
 
-def rows_of(
-    splits: pd.DataFrame, fold: int, inputs: SmtpdInputs, parameters: SmtpdParameters
-) -> dict[str, np.ndarray]:
+class SplitRules(Protocol):
+    """Parameters or a trained forecaster: whoever says how a fold is split."""
+
+    protocol: Literal["honest", "published"]
+    group_by: str | None
+
+
+def rows_of(splits: pd.DataFrame, fold: int, inputs: SmtpdInputs, rules: SplitRules) -> dict[str, np.ndarray]:
     """Returns the row numbers of each role (train, validation, calibration, test) for a test fold."""
-    groups = inputs.videos[parameters.group_by] if parameters.group_by else None
-    roles = assign_roles(splits, fold, parameters.protocol, groups)
+    groups = inputs.videos[rules.group_by] if rules.group_by else None
+    roles = assign_roles(splits, fold, rules.protocol, groups)
     return {name: np.flatnonzero(roles[name]) for name in ("train", "validation", "calibration", "test")}
