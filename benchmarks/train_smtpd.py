@@ -207,21 +207,18 @@ def main() -> None:
         ratios[name] = baseline / min(seconds)
         print(f"{name:40}{min(seconds):8.4f} s{np.median(seconds):8.4f} s{ratios[name]:7.2f} x")
     ratio = list(ratios.values())[-1]
-    print(
-        f"goal: at least {STEP_GOAL}, {verdict(ratio, STEP_GOAL)}; aim {STEP_AIM}, {verdict(ratio, STEP_AIM)}"
-    )
+    goals = [f"{value} {verdict(ratio, value)}" for value in (STEP_GOAL, STEP_AIM)]
+    print(f"goal: at least {goals[0]}, aim {goals[1]}")
 
     runs = race_runs(arguments.samples)
     run_ratio = runs["published_run"] / runs["first_run"]
     print(f"\n{EPOCHS} epochs of {arguments.samples} videos, encoding included")
-    print(
-        f"published{runs['published_run']:10.1f} s   (one epoch, {runs['published_epoch']:.1f} s, times {EPOCHS})"
-    )
-    print(
-        f"here     {runs['first_run']:10.1f} s   (encoding {runs['encoding']:.1f} s, training {runs['training']:.1f} s)"
-    )
-    print(f"ratio    {run_ratio:10.1f}     goal: at least {RUN_GOAL:.0f}, {verdict(run_ratio, RUN_GOAL)}")
-    print(f"again    {runs['second_run']:10.1f} s   (nothing to encode)")
+    epoch = f"{EPOCHS} times an epoch of {runs['published_epoch']:.1f} s"
+    print(f"published {runs['published_run']:9.1f} s   {epoch}")
+    parts = f"encoding {runs['encoding']:.1f} s, training {runs['training']:.1f} s"
+    print(f"here      {runs['first_run']:9.1f} s   {parts}")
+    print(f"ratio     {run_ratio:9.1f}     goal: at least {RUN_GOAL:.0f}, {verdict(run_ratio, RUN_GOAL)}")
+    print(f"again     {runs['second_run']:9.1f} s   nothing to encode")
 
     results = {
         "cores": os.cpu_count(),

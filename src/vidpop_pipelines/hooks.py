@@ -152,13 +152,15 @@ class Tracking:
         """Logs what the catalog marks as metrics or artifact."""
         import mlflow
 
-        if self._runs.get(_family(node)) is None:
-            return
+        run_id = self._runs.get(_family(node))
         kind = _tracked_as(self._catalog, dataset_name)
+        if run_id is None:
+            return
+        # By its id: Kedro saves after the node's run has been closed.
         if kind == "metrics":
-            mlflow.log_metrics(data)
+            mlflow.log_metrics(data, run_id=run_id)
         if kind in ("metrics", "artifact"):
-            mlflow.log_artifact(str(_path(self._catalog, dataset_name)))
+            mlflow.log_artifact(str(_path(self._catalog, dataset_name)), run_id=run_id)
 
     @hook_impl
     def after_node_run(self, node: Any) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from tests_project import Project, create_project
 
 # A family adds one line: pipeline, and the runtime parameters that make it small.

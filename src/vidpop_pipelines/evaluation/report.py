@@ -7,7 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 _STYLE = """
-body { font: 15px/1.5 Helvetica, Arial, sans-serif; color: #222; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 Helvetica, Arial, sans-serif; color: #222; }
+body { max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; }
 th:first-child, td:first-child { text-align: left; }

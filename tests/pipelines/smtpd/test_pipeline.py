@@ -135,6 +135,29 @@ def test_broken_pictures_are_named_and_never_black(small_project, table, tmp_pat
     assert reasons[ids[3]] == "file not found"
 
 
+def test_bare_kedro_run_is_one_parent_with_one_child_per_family_and_fold(tmp_path_factory, small_project):
+    from mlflow import MlflowClient
+
+    project = create_project(tmp_path_factory.mktemp("bare") / "project", share_sample=False)
+    (project.path / "data/01_raw/sample").symlink_to(small_project.path / "data/01_raw/sample")
+    project.kedro("run", "--params=smtpd.training.epochs=1,smtpd.catboost.iterations=2,smtpd.fold=all")
+    client = MlflowClient(f"sqlite:///{project.path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("vidpop_pipelines").experiment_id])
+    by_id = {run.info.run_id: run for run in runs}
+    parents = {
+        run.info.run_id: by_id[run.data.tags["mlflow.parentRunId"]].info.run_name
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    }
+    children = [(by_id[run_id].info.run_name, parent) for run_id, parent in parents.items()]
+    folds = [(f"fold_{fold}", family) for family in ("smtpd_ep", "smtpd_no_ep") for fold in range(5)]
+    assert sorted(children) == sorted([("smtpd_ep", "__default__"), ("smtpd_no_ep", "__default__"), *folds])
+    assert all(run.info.status == "FINISHED" for run in runs)
+    metrics = {by_id[run_id].info.run_name: by_id[run_id].data.metrics for run_id in parents}
+    assert "amae_2_30" in metrics["smtpd_ep"] and "amae_1_30" in metrics["smtpd_no_ep"]
+    assert "validation_amae" in metrics["fold_3"]
+
+
 def test_given_splits_beside_the_table_are_used(small_project, tmp_path):
     path = small_project.path / "data/01_raw/sample"
     given = pd.read_csv(path / "splits.csv", dtype={"video_id": str}).set_index("video_id")["fold"]

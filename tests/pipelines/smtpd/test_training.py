@@ -1,9 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from vidpop_pipelines.pipelines.smtpd.training import best_network_weight, fit_catboost
 from vidpop_pipelines.pipelines.smtpd.parameters import CatBoostOptions
-import pandas as pd
+from vidpop_pipelines.pipelines.smtpd.training import best_network_weight, fit_catboost
 
 
 def test_network_weight_is_half_way_between_a_half_and_the_best_share():

@@ -15,7 +15,6 @@ from vidpop_pipelines.pipelines.smtpd.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor
-
     from transformers import PreTrainedModel
 
 # Videos per forward pass when forecasting; memory stays flat whatever the number of videos.

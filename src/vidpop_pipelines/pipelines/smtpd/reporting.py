@@ -234,7 +234,7 @@ def build_report(
     setup = "with early popularity" if instance.early_popularity else "without early popularity"
     protocol = {
         "honest": "honest: the test fold was used for nothing but these figures",
-        "published": "published: the test fold chose the best epoch too, as in the paper; not an estimate for new videos",
+        "published": "published: the test fold also chose the best epoch, as in the paper; too good for new videos",
     }[parameters.protocol]
     missing = (
         "; ".join(f"{entry['column']}: {entry['count']}" for entry in data_report["missing"]) or "nothing"
@@ -244,9 +244,10 @@ def build_report(
         f"{data_report['rows_used']} of {data_report['rows_read']} rows were used. Missing inputs: {missing}.",
     ]
     if "coverage" in metrics:
-        notes.append(
-            f"Prediction intervals cover {metrics['coverage']:.1%} of test values; mean width {metrics['interval_width']:.2f}."
-        )
+        coverage, width = metrics["coverage"], metrics["interval_width"]
+        notes.append(f"Prediction intervals cover {coverage:.1%} of test values; mean width {width:.2f}.")
+    else:
+        notes.append("There are no prediction intervals: no rows, or too few, were left for calibration.")
     return html_report(
         f"SMTPD {setup}",
         notes,

@@ -21,6 +21,7 @@ from vidpop_pipelines.pipelines.smtpd.protocol import evaluation_window
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
     from vidpop_pipelines.training.metric_logger import MetricLogger
 
 logger = logging.getLogger(__name__)
