@@ -184,7 +184,7 @@ class SmtpdNetwork(PreTrainedModel):
 class SmtpdEnsemble(PreTrainedModel):
     """Several networks of the same shape, trained side by side on their own losses; the forecast is their mean.
 
-    They see the same batches and differ by initial weights and dropout. On the ACTIVE data the mean of five is
+    They see the same batches and differ by initial weights and dropout. On the ACTIVE data the mean of several is
     better than CatBoost by more than the noise of the test set; a single one is not.
     """
 

@@ -13,6 +13,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
+from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS, TEXT_FIELDS
 
 _LARGEST_SCORE = 50.0
@@ -131,7 +132,7 @@ def _encode(encoder: Any, inputs: list) -> np.ndarray:
 
 def _open_thumbnail(thumbnail: str, row: int) -> Any:
     """Opens a picture given as base64, or as path of a file that the server can read."""
-    from PIL import Image
+    from vidpop_pipelines.features.images import decode_image
 
     try:
         content = base64.b64decode(thumbnail, validate=True)
@@ -142,9 +143,9 @@ def _open_thumbnail(thumbnail: str, row: int) -> Any:
             raise _refuse(row, "thumbnail", problem, "base64 of a picture, or its path") from None
         content = path.read_bytes()
     try:
-        return Image.open(io.BytesIO(content)).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise _refuse(row, "thumbnail", f"cannot be decoded ({error})", "a picture") from None
+        return decode_image(io.BytesIO(content))
+    except InputError as error:
+        raise _refuse(row, "thumbnail", error.message, "a picture") from None
 
 
 set_model(SmtpdService())
