@@ -16,3 +16,12 @@ def test_results_come_in_the_order_of_the_arguments(backend):
 def test_dask_without_an_address_says_how_to_get_one():
     with pytest.raises(InputError, match="dask scheduler"):
         parallel_map(operator.mul, [(1, 2)], ComputeOptions(backend="dask"))
+
+
+@pytest.mark.slow
+def test_dask_gives_the_same_results_on_two_worker_processes():
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        options = ComputeOptions(backend="dask", address=cluster.scheduler_address)
+        assert parallel_map(operator.mul, [(3, 4), (1, 2), (5, 6)], options) == [12, 2, 30]
