@@ -18,6 +18,10 @@ from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS, TEXT_FIELDS
 N_CATEGORIES = 16
 # An SVD of some ten thousand vectors is as good as one of all, and its memory does not grow with the data.
 _SVD_ROWS = 20_000
+_REDUCTIONS = ("visual", "text", "tree_visual", "tree_text")
+# Where the network reads whole vectors, tree models get their main directions: thousands of columns would take
+# hours and gigabytes.
+_TREE_COMPONENTS = {"visual": 32, "text": 16}
 # Ten bins follow the difficulty from small to large videos; a bin needs some rows for a mean.
 _DIFFICULTY_BINS, _ROWS_PER_BIN = 10, 20
 
@@ -98,8 +102,10 @@ class Preprocessing:
         arrays: Means, scales and lines by name: `numerical_mean`, `numerical_scale` (n_numerical,),
             `slope`, `intercept` (T,), `target_scale`, `target_mean` (T,), and with early popularity
             `difficulty_centres` (K,), `difficulty` (K, T), see `difficulty`.
-        visual: Reduction of thumbnail vectors.
+        visual: Reduction of thumbnail vectors, for the network.
         text: Reduction of text vectors, the same for the five fields.
+        tree_visual: Reduction of thumbnail vectors, for tree models.
+        tree_text: The same for texts.
     """
 
     days: list[int]
@@ -109,6 +115,8 @@ class Preprocessing:
     arrays: dict[str, np.ndarray]
     visual: VectorReduction
     text: VectorReduction
+    tree_visual: VectorReduction
+    tree_text: VectorReduction
 
     @classmethod
     def fit(
@@ -141,22 +149,24 @@ class Preprocessing:
         mean = np.nanmean(numbers, axis=0)
         arrays = {"numerical_mean": mean, "numerical_scale": _nonzero(np.nanstd(numbers, axis=0))}
         arrays |= _fit_offset(inputs, rows, days, early_popularity, options)
-        subset = {
-            "visual": Embeddings(inputs.visual.vectors, inputs.visual.rows[rows]),
-            "text": Embeddings(inputs.text.vectors, inputs.text.rows[rows]),
+        components = {
+            "visual": options.visual_components,
+            "text": options.text_components,
+            "tree_visual": options.visual_components or _TREE_COMPONENTS["visual"],
+            "tree_text": options.text_components or _TREE_COMPONENTS["text"],
         }
+        reductions = {}
+        for name, n_components in components.items():
+            embeddings = getattr(inputs, name.removeprefix("tree_"))
+            training = Embeddings(embeddings.vectors, embeddings.rows[rows])
+            reductions[name] = VectorReduction.fit(training, n_components, options.standardise_vectors, seed)
         return cls(
             days=days,
             early_popularity=early_popularity,
             options=options,
             categories=known[: N_CATEGORIES - 1],
             arrays={name: np.asarray(array, np.float32) for name, array in arrays.items()},
-            visual=VectorReduction.fit(
-                subset["visual"], options.visual_components, options.standardise_vectors, seed
-            ),
-            text=VectorReduction.fit(
-                subset["text"], options.text_components, options.standardise_vectors, seed
-            ),
+            **reductions,
         )
 
     def transform(self, inputs: SmtpdInputs) -> "BatchReader":
@@ -216,7 +226,7 @@ class Preprocessing:
             names = NUMERICAL_FIELDS + (["early_popularity"] if self.early_popularity else [])
             numbers = _numbers(inputs, rows, self.early_popularity, self.options)
             columns = dict(zip(names, numbers.T, strict=True))
-        for modality, reduction in (("visual", self.visual), ("text", self.text)):
+        for modality, reduction in (("visual", self.tree_visual), ("text", self.tree_text)):
             if modality in modalities:
                 embeddings = getattr(inputs, modality)
                 vectors = reduction.apply(embeddings, rows)
@@ -231,19 +241,19 @@ class Preprocessing:
             columns["language"] = videos["language"].to_numpy()
         return pd.DataFrame(columns)
 
-    def save(self, folder: Path, name: str) -> None:
-        """Writes `<name>.json` and `<name>.safetensors`."""
+    def save(self, folder: Path, stem: str) -> None:
+        """Writes `<stem>.json` and `<stem>.safetensors`."""
         from safetensors.numpy import save_file
 
         arrays = dict(self.arrays)
-        for modality in ("visual", "text"):
-            reduction = getattr(self, modality)
-            arrays[f"{modality}.mean"] = reduction.mean
+        for name in _REDUCTIONS:
+            reduction = getattr(self, name)
+            arrays[f"{name}.mean"] = reduction.mean
             if reduction.components is not None:
-                arrays[f"{modality}.components"] = np.ascontiguousarray(reduction.components)
+                arrays[f"{name}.components"] = reduction.components
         save_file(
             {key: np.ascontiguousarray(array, np.float32) for key, array in arrays.items()},
-            folder / f"{name}.safetensors",
+            folder / f"{stem}.safetensors",
         )
         settings = {
             "days": self.days,
@@ -252,20 +262,18 @@ class Preprocessing:
             "categories": self.categories,
             "text_fields": TEXT_FIELDS,
         }
-        (folder / f"{name}.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False))
+        (folder / f"{stem}.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False))
 
     @classmethod
-    def load(cls, folder: Path, name: str) -> "Preprocessing":
+    def load(cls, folder: Path, stem: str) -> "Preprocessing":
         """Reads what `save` wrote."""
         from safetensors.numpy import load_file
 
-        settings = json.loads((folder / f"{name}.json").read_text())
-        arrays = load_file(folder / f"{name}.safetensors")
+        settings = json.loads((folder / f"{stem}.json").read_text())
+        arrays = load_file(folder / f"{stem}.safetensors")
         reductions = {
-            modality: VectorReduction(
-                arrays.pop(f"{modality}.mean"), arrays.pop(f"{modality}.components", None)
-            )
-            for modality in ("visual", "text")
+            name: VectorReduction(arrays.pop(f"{name}.mean"), arrays.pop(f"{name}.components", None))
+            for name in _REDUCTIONS
         }
         return cls(
             days=settings["days"],
