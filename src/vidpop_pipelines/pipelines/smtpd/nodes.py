@@ -76,13 +76,14 @@ def split_videos(
 
     Args:
         videos: Validated videos.
-        given_splits: `splits.csv` beside the table (`video_id`, `fold`), or None for random folds.
+        given_splits: `splits.csv` beside the table (`video_id`, `fold`), or None for random folds. A split by
+            groups that is asked for goes before it.
         parameters: Number of folds, seed, grouping.
 
     Returns:
         `video_id` and `fold`.
     """
-    if given_splits is not None:
+    if given_splits is not None and parameters.group_by is None:
         logger.info("Folds are those of splits.csv beside the table.")
         return check_given_folds(given_splits, videos["video_id"], "splits.csv beside the table")
     groups = videos[parameters.group_by] if parameters.group_by else None
