@@ -5,7 +5,9 @@ from vidpop_pipelines.evaluation.splits import assign_folds
 from vidpop_pipelines.pipelines.smtpd.nodes import split_videos
 from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdParameters
 
-VIDEOS = pd.DataFrame({"video_id": [f"v{n}" for n in range(40)], "user_id": [f"u{n % 10}" for n in range(40)]})
+VIDEOS = pd.DataFrame(
+    {"video_id": [f"v{n}" for n in range(40)], "user_id": [f"u{n % 10}" for n in range(40)]}
+)
 GIVEN = pd.DataFrame({"video_id": VIDEOS["video_id"], "fold": [n // 8 for n in range(40)]})
 
 

@@ -10,84 +10,19 @@ import pandas as pd
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.features.embeddings import Embeddings
 from vidpop_pipelines.features.language import LANGUAGES
+from vidpop_pipelines.features.reduction import VectorReduction, nonzero
 from vidpop_pipelines.pipelines.smtpd.inputs import SmtpdInputs
 from vidpop_pipelines.pipelines.smtpd.parameters import PreprocessingOptions
 from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS, TEXT_FIELDS
 
 # The paper's category embedding has 16 rows: the 15 categories of YouTube and one for unknown ones.
 N_CATEGORIES = 16
-# An SVD of some ten thousand vectors is as good as one of all, and its memory does not grow with the data.
-_SVD_ROWS = 20_000
 _REDUCTIONS = ("visual", "text", "tree_visual", "tree_text")
 # Where the network reads whole vectors, tree models get their main directions: thousands of columns would take
 # hours and gigabytes.
 _TREE_COMPONENTS = {"visual": 32, "text": 16}
 # Ten bins follow the difficulty from small to large videos; a bin needs some rows for a mean.
 _DIFFICULTY_BINS, _ROWS_PER_BIN = 10, 20
-
-
-@dataclass(frozen=True)
-class VectorReduction:
-    """Centring and truncated SVD of one modality's vectors.
-
-    Attributes:
-        mean: (hidden_size,) training mean; a missing input takes its place, hence arrives as zeros.
-        components: (hidden_size, n_components) projection, scaled to unit variance where standardised.
-    """
-
-    mean: np.ndarray
-    components: np.ndarray | None
-
-    @classmethod
-    def fit(
-        cls, embeddings: Embeddings, n_components: int | None, standardise: bool, seed: int
-    ) -> "VectorReduction":
-        """Fits on the vectors of the training rows (each as often as it occurs)."""
-        from sklearn.utils.extmath import randomized_svd
-
-        rows = embeddings.rows[embeddings.rows >= 0]
-        hidden_size = embeddings.vectors.shape[1]
-        if len(rows) > _SVD_ROWS:
-            rows = np.random.default_rng(seed).choice(rows, _SVD_ROWS, replace=False)
-        if not len(rows):
-            width = hidden_size if n_components is None else min(n_components, hidden_size)
-            return cls(
-                np.zeros(hidden_size, np.float32),
-                None if n_components is None else np.zeros((hidden_size, width), np.float32),
-            )
-        vectors = embeddings.vectors[np.sort(rows)].astype(np.float32)
-        mean = vectors.mean(axis=0)
-        if n_components is None:
-            if not standardise:
-                return cls(mean, None)
-            return cls(mean, np.diag(1 / _nonzero(vectors.std(axis=0))))
-        width = min(n_components, hidden_size)
-        found = min(width, len(vectors))
-        _, singular, directions = randomized_svd(vectors - mean, n_components=found, random_state=seed)
-        components = np.zeros((hidden_size, width), np.float32)
-        scale = singular / np.sqrt(len(vectors)) if standardise else np.ones(found)
-        # Directions without variance are noise of rounding: scaled up they would be noise of unit variance.
-        useful = singular > 1e-4 * singular[0] if singular[0] > 0 else np.zeros(found, bool)
-        components[:, :found][:, useful] = (directions[useful] / scale[useful, None]).T
-        return cls(mean, components)
-
-    @property
-    def width(self) -> int:
-        """Width of the reduced vectors."""
-        return len(self.mean) if self.components is None else self.components.shape[1]
-
-    def apply(self, embeddings: Embeddings, rows: np.ndarray) -> np.ndarray:
-        """Returns the reduced vectors of some videos, (..., width) float32; zeros (the mean) where missing."""
-        index = embeddings.rows[rows]
-        known = index >= 0
-        result = np.zeros((*index.shape, self.width), np.float32)
-        vectors = embeddings.vectors[index[known]].astype(np.float32)
-        if self.components is None:
-            result[known] = vectors
-            result[~known] = self.mean
-        else:
-            result[known] = (vectors - self.mean) @ self.components
-        return result
 
 
 @dataclass(frozen=True)
@@ -147,7 +82,7 @@ class Preprocessing:
         empty = np.isnan(numbers).all(axis=0)
         numbers[:, empty] = 0
         mean = np.nanmean(numbers, axis=0)
-        arrays = {"numerical_mean": mean, "numerical_scale": _nonzero(np.nanstd(numbers, axis=0))}
+        arrays = {"numerical_mean": mean, "numerical_scale": nonzero(np.nanstd(numbers, axis=0))}
         arrays |= _fit_offset(inputs, rows, days, early_popularity, options)
         components = {
             "visual": options.visual_components,
@@ -309,11 +244,6 @@ class BatchReader:
         }
 
 
-def _nonzero(scale: np.ndarray) -> np.ndarray:
-    # A constant column carries nothing; dividing it by one keeps it at zero after centring.
-    return np.where(scale > 1e-6, scale, 1.0)
-
-
 def _numbers(
     inputs: SmtpdInputs, rows: np.ndarray, early_popularity: bool, options: PreprocessingOptions
 ) -> np.ndarray:
@@ -353,9 +283,9 @@ def _fit_offset(
     line = intercept + slope * (first[:, None] if early_popularity else 0)
     mean, scale = np.zeros(len(days)), np.ones(len(days))
     if options.standardise_targets and options.residual:
-        scale = _nonzero(np.nanstd(curves - line, axis=0))
+        scale = nonzero(np.nanstd(curves - line, axis=0))
     elif options.standardise_targets:
-        mean, scale = np.nanmean(curves, axis=0), _nonzero(np.nanstd(curves, axis=0))
+        mean, scale = np.nanmean(curves, axis=0), nonzero(np.nanstd(curves, axis=0))
     arrays = {"slope": slope, "intercept": intercept, "target_mean": mean, "target_scale": scale}
     return arrays | (_fit_difficulty(first, np.abs(curves - line)) if early_popularity else {})
 
