@@ -96,7 +96,7 @@ class Tracking:
         self._catalog: Any = None
         self._runs: dict[str, str] = {}
         self._seconds: dict[str, dict[str, float]] = {}
-        self._started = 0.0
+        self._started: dict[str, float] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -132,7 +132,7 @@ class Tracking:
 
         from vidpop_pipelines.parameters import flatten
 
-        self._started = time.perf_counter()
+        self._started[node.name] = time.perf_counter()
         run_id = self._runs.get(_family(node))
         if run_id is None:
             return
@@ -164,12 +164,12 @@ class Tracking:
 
     @hook_impl
     def after_node_run(self, node: Any) -> None:
-        """Adds up the family's seconds per node, and steps back to the pipeline's run."""
+        """Notes the node's seconds (without loading and saving), and steps back to the pipeline's run."""
         import mlflow
 
         family = _family(node)
         seconds = self._seconds.setdefault(family, {})
-        seconds[node.short_name] = round(time.perf_counter() - self._started, 3)
+        seconds[node.short_name] = round(time.perf_counter() - self._started[node.name], 3)
         if len(self._runs) > 1 and family in self._runs:
             mlflow.end_run()
 

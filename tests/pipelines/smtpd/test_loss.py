@@ -102,8 +102,7 @@ def test_missing_days_are_cut_out_by_hand():
 def test_row_without_any_day_contributes_nothing():
     prediction, target = double([[1.0, 2.0, 4.0]]), double([[0.5, 2.5, 3.0]])
     empty = double([[NAN, NAN, NAN]])
-    for name in ("l1", "composite_gradient"):
-        options = LossOptions(name=name)
+    for options in (LossOptions(name="l1"), LossOptions(), LossOptions(roughness_weight=1)):
         alone = popularity_loss(prediction, target, options, 0.0)
         both = popularity_loss(
             torch.cat([prediction, prediction + 9]), torch.cat([target, empty]), options, 0.0

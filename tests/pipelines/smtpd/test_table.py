@@ -7,6 +7,7 @@ from vidpop_pipelines.pipelines.smtpd.table import (
     check_enough_videos,
     day_columns,
     leave_out_without_early_popularity,
+    rare_categories,
     validate_videos,
 )
 
@@ -49,7 +50,7 @@ def test_missing_values_stay_missing_and_are_reported(position, column, reason):
     videos, problems = validate_videos(with_cell(2, position, ""))
     assert videos.loc[1, column] == "" if column == "title" else np.isnan(videos.loc[1, column])
     assert problems.to_dict("records") == [
-        {"video_id": "v1", "row": 2, "column": column, "reason": reason, "left_out": False}
+        {"video_id": "v1", "column": column, "reason": reason, "left_out": False}
     ]
 
 
@@ -88,9 +89,9 @@ def test_all_days_missing_and_repeated_rows_are_left_out_and_reported():
     videos, problems = validate_videos(frame)
     assert videos["video_id"].tolist() == ["v0", "v2"]
     left_out = problems[problems["left_out"]]
-    assert left_out[["video_id", "row", "reason"]].to_numpy().tolist() == [
-        ["v1", 2, "all days missing"],
-        ["v2", 4, "repeats an earlier row"],
+    assert left_out[["video_id", "reason"]].to_numpy().tolist() == [
+        ["v1", "all days missing"],
+        ["v2", "repeats an earlier row"],
     ]
 
 
@@ -126,3 +127,12 @@ def test_one_user_is_too_few_for_folds_by_user():
     check_enough_videos(videos, n_folds=5, group_by=None)
     with pytest.raises(InputError, match="1 different values of user_id"):
         check_enough_videos(videos, n_folds=5, group_by="user_id")
+
+
+def test_only_the_fifteen_most_frequent_categories_have_their_own_bucket():
+    videos, _ = validate_videos(raw_table(n_rows=33))
+    videos["category"] = [f"category {row % 16}" for row in range(32)] + ["category 0"]
+    videos.loc[15, "category"] = ""
+    rare = rare_categories(videos)
+    assert rare["video_id"].tolist() == ["v31"]
+    assert rare["reason"].tolist() == ["not among the 15 most frequent: category 15"]

@@ -20,6 +20,7 @@ from vidpop_pipelines.pipelines.smtpd.table import (
     TEXT_FIELDS,
     check_enough_videos,
     leave_out_without_early_popularity,
+    rare_categories,
     validate_videos,
 )
 
@@ -45,7 +46,7 @@ def validate_training_table(
     if instance.early_popularity:
         videos, problems = leave_out_without_early_popularity(videos, problems)
     check_enough_videos(videos, parameters.n_folds, parameters.group_by)
-    return videos, problems, _summary(raw)
+    return videos, pd.concat([problems, rare_categories(videos)], ignore_index=True), _summary(raw)
 
 
 def validate_forecast_table(
@@ -107,7 +108,6 @@ def encode_thumbnails(
     problems = pd.DataFrame(
         {
             "video_id": videos["video_id"].to_numpy()[found["index"]],
-            "row": found["index"] + 1,
             "column": "thumbnail",
             "reason": found["reason"],
             "left_out": False,

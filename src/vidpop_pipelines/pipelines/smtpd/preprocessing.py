@@ -13,10 +13,8 @@ from vidpop_pipelines.features.language import LANGUAGES
 from vidpop_pipelines.features.reduction import VectorReduction, nonzero
 from vidpop_pipelines.pipelines.smtpd.inputs import SmtpdInputs
 from vidpop_pipelines.pipelines.smtpd.parameters import PreprocessingOptions
-from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS, TEXT_FIELDS
+from vidpop_pipelines.pipelines.smtpd.table import N_CATEGORIES, NUMERICAL_FIELDS, TEXT_FIELDS
 
-# The paper's category embedding has 16 rows: the 15 categories of YouTube and one for unknown ones.
-N_CATEGORIES = 16
 _REDUCTIONS = ("visual", "text", "tree_visual", "tree_text")
 # Where the network reads whole vectors, tree models get their main directions: thousands of columns would take
 # hours and gigabytes.

@@ -9,6 +9,8 @@ from vidpop_pipelines.errors import InputError
 
 TEXT_FIELDS = ["user_id", "category", "title", "keywords", "description"]
 NUMERICAL_FIELDS = ["duration", "followers", "posts", "title_length", "tag_count"]
+# The paper's category embedding has 16 rows: the 15 categories of YouTube and one for unknown ones.
+N_CATEGORIES = 16
 _FIRST_DAY_POSITION = 15
 _POSITIONS = {"video_id": 0} | {
     name: position for position, name in enumerate(TEXT_FIELDS + NUMERICAL_FIELDS, start=5)
@@ -18,7 +20,7 @@ _LARGEST_SCORE = 50.0
 _EMPTY = {"", "nan", "null", "none"}
 _UNSAFE_ID = re.compile(r"[/\\\x00]|^\.{1,2}$")
 
-PROBLEM_COLUMNS = ["video_id", "row", "column", "reason", "left_out"]
+PROBLEM_COLUMNS = ["video_id", "column", "reason", "left_out"]
 
 
 def day_columns(videos: pd.DataFrame) -> list[str]:
@@ -35,7 +37,7 @@ def validate_videos(raw: pd.DataFrame, labelled: bool = True) -> tuple[pd.DataFr
 
     Returns:
         The videos (`video_id`, five texts, five numbers, `day_1` .. `day_D`; empty numbers and missing days
-        are NaN, empty texts ""), and the problems (`video_id`, `row`, `column`, `reason`, `left_out`).
+        are NaN, empty texts ""), and the problems (`video_id`, `column`, `reason`, `left_out`).
 
     Raises:
         InputError: For anything that can't be left out without a guess: naming file, row and column.
@@ -157,7 +159,6 @@ def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[
     problems = pd.DataFrame(
         {
             "video_id": videos.loc[out.index, "video_id"],
-            "row": out.index,
             "column": np.where(out == "all days missing", "days", "video_id"),
             "reason": out,
             "left_out": True,
@@ -181,7 +182,6 @@ def _missing_values(videos: pd.DataFrame) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "video_id": videos.loc[missing, "video_id"],
-                    "row": videos.index[missing],
                     "column": name,
                     "reason": "missing day" if name.startswith("day_") else "empty",
                     "left_out": False,
@@ -219,6 +219,30 @@ def leave_out_without_early_popularity(
     rows["reason"], rows["left_out"] = "day 1 missing, which is an input with early popularity", True
     others = problems[~problems["video_id"].isin(ids)]
     return videos[~missing].reset_index(drop=True), pd.concat([rows, others], ignore_index=True)
+
+
+def rare_categories(videos: pd.DataFrame) -> pd.DataFrame:
+    """Reports videos whose category shares the bucket of unknown ones, since only the most frequent have their own.
+
+    Args:
+        videos: Validated videos.
+
+    Returns:
+        Problems, one line for each such video. (A fold counts its training rows only, so that the rarest of the
+        frequent categories may be unknown to it too.)
+    """
+    frequency = videos.loc[videos["category"] != "", "category"].value_counts()
+    known = frequency.index[: N_CATEGORIES - 1]
+    rare = videos[(videos["category"] != "") & ~videos["category"].isin(known)]
+    return pd.DataFrame(
+        {
+            "video_id": rare["video_id"],
+            "column": "category",
+            "reason": f"not among the {N_CATEGORIES - 1} most frequent: " + rare["category"],
+            "left_out": False,
+        },
+        columns=PROBLEM_COLUMNS,
+    )
 
 
 def check_enough_videos(videos: pd.DataFrame, n_folds: int, group_by: str | None) -> None:

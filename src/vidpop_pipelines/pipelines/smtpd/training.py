@@ -103,7 +103,7 @@ def network_config(preprocessing: Preprocessing, parameters: SmtpdParameters) ->
     """Returns the `SmtpdConfig` that fits the preprocessed inputs."""
     from vidpop_pipelines.features.language import LANGUAGES
     from vidpop_pipelines.pipelines.smtpd.model import SmtpdConfig
-    from vidpop_pipelines.pipelines.smtpd.preprocessing import N_CATEGORIES
+    from vidpop_pipelines.pipelines.smtpd.table import N_CATEGORIES
 
     return SmtpdConfig(
         modalities=parameters.modalities,
