@@ -6,7 +6,8 @@ The tests compare the stacked network with it, ``train_smtpd.py`` races the two.
 import torch
 from torch import nn
 
-from vidpop_pipelines.pipelines.smtpd.model import LstmDecoder, SmtpdConfig, SmtpdNetwork, build_mlp
+from vidpop_pipelines.pipelines.smtpd.layers import LstmDecoder, build_mlp
+from vidpop_pipelines.pipelines.smtpd.model import SmtpdConfig, SmtpdNetwork
 
 
 class PerStepDecoder(nn.Module):

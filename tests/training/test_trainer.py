@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -394,6 +396,21 @@ def test_adapters_are_trained_saved_and_resumed_alone(tmp_path):
     assert {name.split(".")[-2] for name in names} == {"lora_A", "lora_B", "4"}
     # Progress reaches the model inside the adapter.
     assert resumed[0].training_progress.item() == pytest.approx(11 / 12)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiled_training_gives_the_same_up_to_rounding():
+    class NumericalReader(Reader):
+        def __call__(self, rows):
+            batch = super().__call__(rows)
+            return {"numerical": batch["inputs"], "labels": batch["labels"]}
+
+    histories = [
+        run(small_network(), reader=NumericalReader(), compile=compiled)[1].history
+        for compiled in (True, False)
+    ]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
 
 
 @pytest.mark.slow

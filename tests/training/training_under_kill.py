@@ -3,7 +3,8 @@
 Usage: training_under_kill.py FOLDER SCENARIO ... A scenario is a list of operations, such as 20,5: the first
 child is killed at its 20th operation on a file, the second, which resumes, at its 5th, and a last one runs
 through. Scenario "-" kills none. Each works in FOLDER/<scenario> and leaves there result.safetensors,
-history.json and operations.txt, the number of operations of the last child.
+history.json and operations.txt, the number of operations of the last child. Under torchrun it just trains,
+in FOLDER.
 """
 
 import os
@@ -65,8 +66,9 @@ def run(folder: Path) -> None:
         resume_folder=folder / "resume",
         epochs_folder=folder / "epochs",
     )
-    save_file(model.state_dict(), folder / "result.safetensors")
-    (folder / "history.json").write_text(result.history.to_json(double_precision=15))
+    process = os.environ.get("RANK", "")  # of torchrun
+    save_file(model.state_dict(), folder / f"result{process}.safetensors")
+    (folder / f"history{process}.json").write_text(result.history.to_json(double_precision=15))
 
 
 def watch(folder: Path, on_operation) -> None:
@@ -111,6 +113,9 @@ def in_child(function, *arguments) -> int:
 
 def main() -> None:
     torch.set_num_threads(1)
+    if "RANK" in os.environ:
+        run(Path(sys.argv[1]))
+        return
     for scenario in sys.argv[2:]:
         folder = Path(sys.argv[1]) / scenario
         folder.mkdir(parents=True)

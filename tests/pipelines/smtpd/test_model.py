@@ -6,15 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from vidpop_pipelines.pipelines.smtpd.layers import StepLinear, build_mlp
 from vidpop_pipelines.pipelines.smtpd.loss import popularity_loss
-from vidpop_pipelines.pipelines.smtpd.model import (
-    MODALITIES,
-    SmtpdConfig,
-    SmtpdNetwork,
-    StepLinear,
-    build_mlp,
-)
-from vidpop_pipelines.pipelines.smtpd.parameters import LossOptions
+from vidpop_pipelines.pipelines.smtpd.model import SmtpdConfig, SmtpdNetwork
+from vidpop_pipelines.pipelines.smtpd.parameters import MODALITIES, LossOptions
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 SMALL = {
