@@ -73,7 +73,10 @@ def run(model=None, *, reader=None, compute_metrics=mae, arguments=None, **optio
         BatchDataset(np.arange(N_TRAIN), reader),
         BatchDataset(np.arange(N_TRAIN, N_TRAIN + N_VALIDATION), reader),
         TrainingOptions(
-            **({"epochs": 3, "batch_size": 16, "learning_rate": 0.02, "precision": "fp32"} | options)
+            **(
+                {"epochs": 3, "batch_size": 16, "learning_rate": 0.02, "precision": "fp32", "n_threads": 1}
+                | options
+            )
         ),
         **(
             {"seed": 1, "compute_metrics": compute_metrics, "monitor": "mae", "fingerprint": "a"}
