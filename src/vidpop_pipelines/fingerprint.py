@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 def hash_file(path: Path) -> str:
@@ -55,3 +56,9 @@ def hash_code() -> str:
 def combine(*parts: Any) -> str:
     """Returns one digest of JSON-serialisable parts."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def hash_table(table: pd.DataFrame) -> str:
+    """Returns the SHA-256 of a table's column names and rows; the index does not count."""
+    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return combine(list(table.columns), hash_arrays([rows]))

@@ -52,8 +52,10 @@ class ComputeOptions(Parameters):
 
 def _project_parameters() -> type[BaseModel]:
     # Imported here: families import the base classes above from this module.
+    from vidpop_pipelines.pipelines.ensemble.parameters import EnsembleParameters
     from vidpop_pipelines.pipelines.sample_data.parameters import SampleDataParameters
     from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
+    from vidpop_pipelines.pipelines.tabular.parameters import TabularParameters
 
     class ProjectParameters(Parameters):
         output: str
@@ -63,6 +65,8 @@ def _project_parameters() -> type[BaseModel]:
         smtpd: SmtpdParameters
         smtpd_ep: SmtpdInstance
         smtpd_no_ep: SmtpdInstance
+        tabular: TabularParameters
+        ensemble: EnsembleParameters
 
     return ProjectParameters
 

@@ -10,10 +10,10 @@ BLOCK_SIZE = 2**22
 
 @dataclass(frozen=True)
 class BootstrapComparison:
-    """Difference in AMAE of forecast a and forecast b; below zero, a is better.
+    """Difference in mean error of forecast a and forecast b; below zero, a is better.
 
     Attributes:
-        difference: AMAE of a minus AMAE of b on all videos.
+        difference: Mean error of a minus mean error of b on all videos.
         lower: Lower end of the percentile interval of the difference.
         upper: Upper end; below zero, a is better at the asked confidence.
         probability: Share of resamples in which a is better (a tie counts half).
@@ -33,14 +33,16 @@ def paired_bootstrap(
     n_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> BootstrapComparison:
-    """Compare the AMAE of two forecasts of the same videos.
+    """Compare the mean errors of two forecasts of the same videos.
 
-    Videos are drawn with replacement, both forecasts with the same draw, and AMAE (the mean over days of the
-    mean error of each day) is computed anew: the days of a video are correlated, so whole videos are drawn.
+    Videos are drawn with replacement, both forecasts with the same draw, and the mean over days of the mean error
+    of each day is computed anew (AMAE, if the errors are absolute ones; with one column simply the mean error):
+    the days of a video are correlated, so whole videos are drawn.
 
     Args:
-        errors_a: (N, T) absolute errors of forecast a, NaN where the truth is missing.
-        errors_b: (N, T) absolute errors of forecast b, NaN in the same cells.
+        errors_a: (N, T) errors of forecast a, e.g. absolute ones, or |ln(forecast + 1) - ln(truth + 1)| of views
+            with T = 1; NaN where the truth is missing.
+        errors_b: (N, T) errors of forecast b, NaN in the same cells.
         seed: Seed of the draws.
         n_resamples: Number of draws; 2000 make the ends of a 95 % interval steady in the second digit.
         confidence: Probability of the percentile interval.

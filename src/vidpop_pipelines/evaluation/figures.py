@@ -64,11 +64,11 @@ def day_metric_curves(days_by_forecast: Mapping[str, pd.DataFrame], *, title: st
     for position, (name, days) in reversed(list(enumerate(days_by_forecast.items()))):
         for row, metric in enumerate(("mae", "src"), start=1):
             figure.add_scatter(
-                x=_values(days["day"]),
-                y=_values(days[metric]),
+                x=plain_values(days["day"]),
+                y=plain_values(days[metric]),
                 name=html.escape(name),
                 mode="lines",
-                line={**_line(position), "width": 3 if position == 0 else 1.8},
+                line={**line_style(position), "width": 3 if position == 0 else 1.8},
                 legendgroup=name,
                 legendrank=position,
                 showlegend=row == 1,
@@ -79,7 +79,7 @@ def day_metric_curves(days_by_forecast: Mapping[str, pd.DataFrame], *, title: st
     figure.update_yaxes(title_text="MAE (score points)<br>lower is better", rangemode="tozero", row=1)
     figure.update_yaxes(title_text="SRC (Spearman)<br>higher is better", row=2)
     figure.update_xaxes(title_text=DAY, row=2)
-    return _finish(figure, title, height=620)
+    return finish(figure, title, height=620)
 
 
 def forecast_curves(
@@ -130,7 +130,7 @@ def forecast_curves(
         margin={"t": 105},
         legend={"orientation": "h", "x": 0, "y": 1 + 32 / (height - 165), "yanchor": "bottom"},
     )
-    return _finish(figure, title, height=height)
+    return finish(figure, title, height=height)
 
 
 def choose_videos(matrix: PredictionMatrix, n_videos: int) -> np.ndarray:
@@ -153,9 +153,9 @@ def choose_videos(matrix: PredictionMatrix, n_videos: int) -> np.ndarray:
 
 
 def _add_video(figure: go.Figure, matrix: PredictionMatrix, index: int, *, row: int, col: int, legend: bool):
-    days = _values(matrix.steps)
+    days = plain_values(matrix.steps)
     lower, y_pred, upper, y_true = (
-        _values(matrix.columns[name][index]) for name in ("lower", "y_pred", "upper", "y_true")
+        plain_values(matrix.columns[name][index]) for name in ("lower", "y_pred", "upper", "y_true")
     )
     place = {"row": row, "col": col, "x": days}
     shared = {"mode": "lines", "showlegend": legend, "hovertemplate": "%{y:.2f}"}
@@ -194,7 +194,7 @@ def interval_calibration(
         Figure with two rows.
     """
     figure = _two_rows()
-    days = _values(intervals_by_day["day"])
+    days = plain_values(intervals_by_day["day"])
     top = {"x": days, "mode": "lines", "hoverinfo": "skip", "row": 1, "col": 1}
     if n_calibration is not None:
         # Coverage given the calibration rows is Beta distributed, the measured one binomial around it.
@@ -202,16 +202,16 @@ def interval_calibration(
         chance = 1.96 * np.sqrt(nominal * (1 - nominal) * (1 / n_calibration + 1 / n_tested))
         low, high = (nominal - chance).clip(lower=0), (nominal + chance).clip(upper=1)
         edge = top | {"line": {"width": 0}}
-        figure.add_scatter(y=_values(low), showlegend=False, **edge)
+        figure.add_scatter(y=plain_values(low), showlegend=False, **edge)
         figure.add_scatter(
-            y=_values(high), name="95 % range by chance", fill="tonexty", fillcolor=BAND, **edge
+            y=plain_values(high), name="95 % range by chance", fill="tonexty", fillcolor=BAND, **edge
         )
     dashed = {"color": BLACK, "dash": "dash"}
     figure.add_scatter(y=[nominal] * len(days), name=f"nominal ({nominal:.0%})", line=dashed, **top)
     for row, (column, name) in enumerate({"coverage": "coverage", "width": "mean width"}.items(), start=1):
         figure.add_scatter(
             x=days,
-            y=_values(intervals_by_day[column]),
+            y=plain_values(intervals_by_day[column]),
             name=name,
             mode="lines+markers",
             line={"color": (BLUE, ORANGE)[row - 1], "width": 2.5},
@@ -223,7 +223,7 @@ def interval_calibration(
     figure.update_yaxes(title_text="share of videos<br>inside the interval", tickformat=".1%", row=1)
     figure.update_yaxes(title_text="mean interval width<br>(score points)", rangemode="tozero", row=2)
     figure.update_xaxes(title_text=DAY, row=2)
-    return _finish(figure, title, height=600)
+    return finish(figure, title, height=600)
 
 
 def training_history(
@@ -249,16 +249,16 @@ def training_history(
         Figure with two rows.
     """
     figure = _two_rows()
-    epochs = _values(history["epoch"])
+    epochs = plain_values(history["epoch"])
     curves = [(1, column, name) for column, name in losses.items()] + [(2, metric, metric_name)]
     for position, (row, column, name) in enumerate(curves):
         figure.add_scatter(
             x=epochs,
-            y=_values(history[column]),
+            y=plain_values(history[column]),
             name=name,
             mode="lines+markers",
             connectgaps=True,
-            line={**_line(position), "width": 2.2},
+            line={**line_style(position), "width": 2.2},
             marker={"size": 5},
             hovertemplate="%{y:.4f}",
             row=row,
@@ -267,7 +267,7 @@ def training_history(
     best = history.loc[history["epoch"] == best_epoch, metric]
     figure.add_scatter(
         x=[best_epoch] * len(best),
-        y=_values(best),
+        y=plain_values(best),
         name=f"best epoch ({best_epoch:g})",
         mode="markers",
         marker={"symbol": "star", "size": 15, "color": AMBER, "line": {"color": BLACK, "width": 1}},
@@ -279,7 +279,7 @@ def training_history(
     figure.update_yaxes(title_text="loss", row=1)
     figure.update_yaxes(title_text=metric_name, row=2)
     figure.update_xaxes(title_text="epoch", row=2)
-    return _finish(figure, title, height=600)
+    return finish(figure, title, height=600)
 
 
 def leaderboard_bars(
@@ -308,7 +308,7 @@ def leaderboard_bars(
     best = [position == 0 for position in range(len(ranked))]
     figure = go.Figure()
     figure.add_bar(
-        x=_values(ranked[metric]),
+        x=plain_values(ranked[metric]),
         # Spaces keep the labels off the axis.
         y=[f"{html.escape(str(name))}  " for name in ranked[label]],
         orientation="h",
@@ -317,7 +317,7 @@ def leaderboard_bars(
             "line": {"color": [BLACK if is_best else BLUE for is_best in best], "width": 1},
         },
         text=[
-            f"<b>{value:.3f}</b>" if is_best else f"{value:.3f}"
+            f"<b>{_cell(value)}</b>" if is_best else _cell(value)
             for value, is_best in zip(ranked[metric], best, strict=True)
         ],
         textposition="outside",
@@ -328,13 +328,13 @@ def leaderboard_bars(
     figure.update_xaxes(title_text=f"{metric_name}, {direction} is better", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
     figure.update_layout(hovermode="closest", bargap=0.35)
-    return _finish(figure, title, height=160 + 42 * max(len(ranked), 1))
+    return finish(figure, title, height=160 + 42 * max(len(ranked), 1))
 
 
 def leaderboard_table(
     leaderboard: pd.DataFrame, *, title: str, headers: Mapping[str, str] | None = None
 ) -> go.Figure:
-    """Show a leaderboard as a table: numbers with three decimals, a dash where there is none.
+    """Show a leaderboard as a table: numbers with three decimals (none from 1,000 on), a dash where there is none.
 
     Args:
         leaderboard: One row per forecast, in the order to be shown.
@@ -369,7 +369,7 @@ def leaderboard_table(
         },
     )
     figure.update_layout(margin={"b": 10})
-    return _finish(figure, title, height=106 + 27 * len(leaderboard))
+    return finish(figure, title, height=106 + 27 * len(leaderboard))
 
 
 def _two_rows() -> go.Figure:
@@ -379,18 +379,22 @@ def _two_rows() -> go.Figure:
 def _cell(value: object) -> str:
     if pd.isna(value):
         return "–"
-    return f"{value:.3f}" if isinstance(value, float | np.floating) else str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _line(position: int) -> dict[str, str]:
+def line_style(position: int) -> dict[str, str]:
+    """Return colour and dash of the line at a position in the legend."""
     return {"color": PALETTE[position % len(PALETTE)], "dash": DASHES[position % len(DASHES)]}
 
 
-def _values(values: Sequence | np.ndarray | pd.Series) -> list:
+def plain_values(values: Sequence | np.ndarray | pd.Series) -> list:
     """Plain list with None for NaN: plotly would store an array as base64, unreadable in the JSON file."""
     numbers = np.asarray(values)
     return [None if value != value else value for value in numbers.tolist()]
 
 
-def _finish(figure: go.Figure, title: str, *, height: int) -> go.Figure:
+def finish(figure: go.Figure, title: str, *, height: int) -> go.Figure:
+    """Give a figure the look of all figures, its title and its height in pixels."""
     return figure.update_layout(template=TEMPLATE, title_text=html.escape(title), height=height)

@@ -48,13 +48,13 @@ def score_days(y_true: np.ndarray, y_pred: np.ndarray, days: Iterable[int]) -> p
             "rankable": np.where(known, y_true, np.inf).min(axis=0)
             < np.where(known, y_true, -np.inf).max(axis=0),
             "mae": np.divide(error, n_known, out=np.full(len(n_known), np.nan), where=n_known > 0),
-            "src": _spearman_by_column(y_true, np.where(known, y_pred, np.nan)),
+            "src": spearman_by_column(y_true, np.where(known, y_pred, np.nan)),
         }
     )
 
 
-def _spearman_by_column(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson correlation of average ranks per column; NaN where undefined or where y lacks a value of x."""
+def spearman_by_column(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation of each column; NaN where undefined or where y lacks a value of x."""
     x_ranks = pd.DataFrame(x).rank().to_numpy()
     y_ranks = pd.DataFrame(y).rank().to_numpy()
     n = (~np.isnan(x_ranks)).sum(axis=0)
@@ -112,7 +112,7 @@ def window_metrics(days: pd.DataFrame, first_day: int, last_day: int) -> dict[st
         "amae": window.loc[window["n_known"] > 0, "mae"].mean(skipna=False),
         "asrc": window.loc[window["rankable"], "src"].mean(skipna=False),
     }
-    return _defined({f"{name}_{first_day}_{last_day}": value for name, value in averages.items()})
+    return defined({f"{name}_{first_day}_{last_day}": value for name, value in averages.items()})
 
 
 def interval_by_day(predictions: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
@@ -128,7 +128,7 @@ def interval_by_day(predictions: pd.DataFrame, *, split: str = "test") -> pd.Dat
         undefined.
     """
     matrix = to_matrix(predictions, columns=["y_true", "lower", "upper"], split=split)
-    inside, known, width = _interval_cells(matrix)
+    inside, known, width = interval_cells(matrix)
     n_known = known.sum(axis=0)
     has_interval = ~np.isnan(width)
     n_intervals = has_interval.sum(axis=0)
@@ -145,8 +145,8 @@ def interval_by_day(predictions: pd.DataFrame, *, split: str = "test") -> pd.Dat
     )
 
 
-def _interval_cells(matrix: PredictionMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per cell: truth inside the interval, truth and interval both there, width of the interval."""
+def interval_cells(matrix: PredictionMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return per cell: truth inside the interval, truth and interval both there, width of the interval."""
     y_true, lower, upper = (matrix.columns[name] for name in ("y_true", "lower", "upper"))
     inside = (lower <= y_true) & (y_true <= upper)
     width = upper.astype(np.float64) - lower
@@ -175,7 +175,7 @@ def curve_metrics(
     windows = list(windows)
     matrix = to_matrix(predictions, split=split)
     metrics = _forecast_metrics(matrix, "y_pred", windows)
-    inside, known, width = _interval_cells(matrix)
+    inside, known, width = interval_cells(matrix)
     if known.any():
         metrics["coverage"] = float(inside[known].mean())
         metrics["interval_width"] = float(np.nanmean(width))
@@ -193,7 +193,7 @@ def _forecast_metrics(
     for first_day, last_day in windows:
         metrics |= window_metrics(days, first_day, last_day)
     for row in days.itertuples():
-        metrics |= _defined({f"mae_day_{row.day}": row.mae, f"src_day_{row.day}": row.src})
+        metrics |= defined({f"mae_day_{row.day}": row.mae, f"src_day_{row.day}": row.src})
     undefined = days.loc[days["rankable"] & days["src"].isna(), "day"].tolist()
     if undefined:
         logger.warning(
@@ -204,5 +204,6 @@ def _forecast_metrics(
     return metrics
 
 
-def _defined(metrics: dict[str, float]) -> dict[str, float]:
+def defined(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the metrics that have a value, as plain floats: JSON has no NaN."""
     return {key: float(value) for key, value in metrics.items() if not np.isnan(value)}

@@ -13,7 +13,12 @@ table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 th { background: #f4f4f4; }
+.wide { overflow-x: auto; }
 """
+
+
+def _format_number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
 
 
 def html_report(
@@ -24,7 +29,8 @@ def html_report(
     Args:
         title: Heading of the page.
         notes: One paragraph each: what was measured, on what, under which protocol.
-        tables: Heading to table; floats are shown with four decimals, missing values as a dash.
+        tables: Heading to table; floats are shown with four decimals (from 1,000 on
+            with none), missing values as a dash.
         figures: Figures, with their own titles.
 
     Returns:
@@ -32,8 +38,8 @@ def html_report(
     """
     parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(note)}</p>" for note in notes)]
     for heading, table in tables.items():
-        rendered = table.to_html(index=False, na_rep="–", float_format="{:.4f}".format, border=0)
-        parts += [f"<h2>{html.escape(heading)}</h2>", rendered]
+        rendered = table.to_html(index=False, na_rep="–", float_format=_format_number, border=0)
+        parts += [f"<h2>{html.escape(heading)}</h2>", f'<div class="wide">{rendered}</div>']
     for position, figure in enumerate(figures):
         parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))
     body = "\n".join(parts)

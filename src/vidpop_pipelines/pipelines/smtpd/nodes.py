@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
+from vidpop_pipelines.evaluation.data_report import list_problems
 from vidpop_pipelines.evaluation.splits import assign_folds, check_given_folds
 from vidpop_pipelines.features.embeddings import Embeddings
 from vidpop_pipelines.features.images import ImageEncoderOptions
@@ -16,7 +17,6 @@ from vidpop_pipelines.pipelines.smtpd.inputs import SmtpdInputs
 from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
 from vidpop_pipelines.pipelines.smtpd.protocol import evaluation_window, forecast_days, rows_of
 from vidpop_pipelines.pipelines.smtpd.table import (
-    PROBLEM_COLUMNS,
     TEXT_FIELDS,
     check_enough_videos,
     leave_out_without_early_popularity,
@@ -105,16 +105,8 @@ def encode_thumbnails(
     paths = [thumbnails / f"{video_id}.jpg" for video_id in videos["video_id"]]
     encoder = create_image_encoder(encoders.visual_encoder)
     embeddings, found = encode_images(paths, encoder, store, batch_size=encoders.visual_encoder.batch_size)
-    problems = pd.DataFrame(
-        {
-            "video_id": videos["video_id"].to_numpy()[found["index"]],
-            "column": "thumbnail",
-            "reason": found["reason"],
-            "left_out": False,
-        },
-        columns=PROBLEM_COLUMNS,
-    )
-    return embeddings, problems
+    ids = videos["video_id"].iloc[found["index"]]
+    return embeddings, list_problems(ids, "thumbnail", found["reason"].set_axis(ids.index))
 
 
 def encode_descriptions(videos: pd.DataFrame, store: EmbeddingStore, encoders: HasEncoders) -> Embeddings:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vidpop_pipelines.evaluation.data_report import build_data_report
 from vidpop_pipelines.evaluation.predictions import (
     build_predictions,
     to_matrix,
@@ -198,23 +199,9 @@ def report_data(
         thumbnail_problems: Problems of the thumbnails.
 
     Returns:
-        `rows_read`, `rows_used`, `left_out` and `missing`: per column and reason the count and the ids.
+        See `build_data_report`.
     """
-    everything = pd.concat([problems, thumbnail_problems], ignore_index=True)
-
-    def grouped(part: pd.DataFrame) -> list[dict[str, Any]]:
-        return [
-            {"column": column, "reason": reason, "count": len(rows), "video_ids": rows["video_id"].tolist()}
-            for (column, reason), rows in part.groupby(["column", "reason"], sort=False)
-        ]
-
-    left_out = everything["left_out"].astype(bool)
-    return {
-        **summary,
-        "rows_used": len(videos),
-        "left_out": grouped(everything[left_out]),
-        "missing": grouped(everything[~left_out]),
-    }
+    return build_data_report(summary, videos, pd.concat([problems, thumbnail_problems], ignore_index=True))
 
 
 def build_report(

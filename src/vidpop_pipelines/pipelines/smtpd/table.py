@@ -2,10 +2,11 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 
 from vidpop_pipelines.errors import InputError
+from vidpop_pipelines.evaluation.data_report import list_problems
+from vidpop_pipelines.features.tables import find_repeated_rows, parse_numbers
 
 TEXT_FIELDS = ["user_id", "category", "title", "keywords", "description"]
 NUMERICAL_FIELDS = ["duration", "followers", "posts", "title_length", "tag_count"]
@@ -17,10 +18,7 @@ _POSITIONS = {"video_id": 0} | {
 }
 # log2(views + 1) of every view that YouTube ever served is below 50: more is a raw count.
 _LARGEST_SCORE = 50.0
-_EMPTY = {"", "nan", "null", "none"}
 _UNSAFE_ID = re.compile(r"[/\\\x00]|^\.{1,2}$")
-
-PROBLEM_COLUMNS = ["video_id", "column", "reason", "left_out"]
 
 
 def day_columns(videos: pd.DataFrame) -> list[str]:
@@ -52,7 +50,7 @@ def validate_videos(raw: pd.DataFrame, labelled: bool = True) -> tuple[pd.DataFr
     first = _POSITIONS[NUMERICAL_FIELDS[0]]
     for offset, name in enumerate(names):
         cells = raw.iloc[:, first + offset]
-        videos[name] = _to_numbers(cells, f"{name} (column {first + offset + 1})", source)
+        videos[name] = parse_numbers(cells, f"{name} (column {first + offset + 1})", source)
     _check_ids(videos["video_id"], source)
     _check_schema(videos, n_days, source)
     videos, problems = _leave_out_rows(videos, source, labelled)
@@ -77,22 +75,6 @@ def _count_days(raw: pd.DataFrame, source: str, labelled: bool) -> int:
     if raw.empty:
         raise InputError(f"{source}: no rows below the header.", "one row per video")
     return n_columns - _FIRST_DAY_POSITION
-
-
-def _to_numbers(cells: pd.Series, column: str, source: str) -> pd.Series:
-    stripped = cells.str.strip()
-    empty = stripped.str.lower().isin(_EMPTY)
-    numbers = pd.to_numeric(stripped.where(~empty), errors="coerce").astype("float64")
-    wrong = (numbers.isna() & ~empty) | np.isinf(numbers)
-    if wrong.any():
-        row = wrong.idxmax()
-        raise InputError(
-            f"{source}: row {row}, column {column}: {stripped[row]!r} is not a finite number"
-            f" ({int(wrong.sum())} such cells).",
-            "a number, or nothing where the value is missing",
-            "correct or empty the cell.",
-        )
-    return numbers
 
 
 def _check_ids(ids: pd.Series, source: str) -> None:
@@ -136,41 +118,20 @@ def _check_schema(videos: pd.DataFrame, n_days: int, source: str) -> None:
 
 
 def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-    repeated = videos.duplicated()
-    conflicting = videos.loc[~repeated, "video_id"].duplicated()
-    if conflicting.any():
-        row = conflicting.idxmax()
-        video_id = videos.at[row, "video_id"]
-        first = videos.index[videos["video_id"] == video_id][0]
-        raise InputError(
-            f"{source}: row {row}, column video_id: {video_id!r} stands in row {first} already, with other values"
-            f" ({int(conflicting.sum())} such rows).",
-            "one row per video",
-            "delete the row that is wrong.",
-        )
+    repeated = find_repeated_rows(videos, source)
     days = day_columns(videos)
     no_day = videos[days].isna().all(axis="columns") & labelled
-    reasons = (
-        pd.Series("", index=videos.index)
-        .mask(no_day, "all days missing")
-        .mask(repeated, "repeats an earlier row")
-    )
-    out = reasons[reasons != ""]
-    problems = pd.DataFrame(
-        {
-            "video_id": videos.loc[out.index, "video_id"],
-            "column": np.where(out == "all days missing", "days", "video_id"),
-            "reason": out,
-            "left_out": True,
-        },
-        columns=PROBLEM_COLUMNS,
-    )
-    kept = videos.drop(index=out.index)
+    ids = videos["video_id"]
+    problems = [
+        list_problems(ids[no_day & ~repeated], "days", "all days missing", left_out=True),
+        list_problems(ids[repeated], "video_id", "repeats an earlier row", left_out=True),
+    ]
+    kept = videos[~(no_day | repeated)]
     if kept.empty:
         raise InputError(
             f"{source}: no usable row: every one lacks all its days.", "at least one observed day per video"
         )
-    return kept, problems
+    return kept, pd.concat(problems, ignore_index=True)
 
 
 def _missing_values(videos: pd.DataFrame) -> pd.DataFrame:
@@ -178,17 +139,8 @@ def _missing_values(videos: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for name in TEXT_FIELDS + NUMERICAL_FIELDS + day_columns(videos):
         missing = videos[name].eq("") if name in TEXT_FIELDS else videos[name].isna()
-        parts.append(
-            pd.DataFrame(
-                {
-                    "video_id": videos.loc[missing, "video_id"],
-                    "column": name,
-                    "reason": "missing day" if name.startswith("day_") else "empty",
-                    "left_out": False,
-                },
-                columns=PROBLEM_COLUMNS,
-            )
-        )
+        reason = "missing day" if name.startswith("day_") else "empty"
+        parts.append(list_problems(videos.loc[missing, "video_id"], name, reason))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -234,15 +186,8 @@ def rare_categories(videos: pd.DataFrame) -> pd.DataFrame:
     frequency = videos.loc[videos["category"] != "", "category"].value_counts()
     known = frequency.index[: N_CATEGORIES - 1]
     rare = videos[(videos["category"] != "") & ~videos["category"].isin(known)]
-    return pd.DataFrame(
-        {
-            "video_id": rare["video_id"],
-            "column": "category",
-            "reason": f"not among the {N_CATEGORIES - 1} most frequent: " + rare["category"],
-            "left_out": False,
-        },
-        columns=PROBLEM_COLUMNS,
-    )
+    reasons = f"not among the {N_CATEGORIES - 1} most frequent: " + rare["category"]
+    return list_problems(rare["video_id"], "category", reasons)
 
 
 def check_enough_videos(videos: pd.DataFrame, n_folds: int, group_by: str | None) -> None:

@@ -1,0 +1,54 @@
+"""The data report: what was read, used and left out, and which inputs are missing for which videos."""
+
+from typing import Any
+
+import pandas as pd
+
+PROBLEM_COLUMNS = ["video_id", "column", "reason", "left_out"]
+
+
+def list_problems(
+    video_ids: pd.Series, column: str, reason: str | pd.Series, *, left_out: bool = False
+) -> pd.DataFrame:
+    """Lists one problem per video.
+
+    Args:
+        video_ids: The videos concerned; may be empty.
+        column: The column, or other input, that the problem is about.
+        reason: What is wrong; one text for all videos, or one each with the index of `video_ids`.
+        left_out: Whether the row is left out, or used without this value.
+
+    Returns:
+        Columns `video_id`, `column`, `reason`, `left_out`, in the order of `video_ids`.
+    """
+    problems = {"video_id": video_ids, "column": column, "reason": reason, "left_out": left_out}
+    return pd.DataFrame(problems, columns=PROBLEM_COLUMNS, index=video_ids.index).reset_index(drop=True)
+
+
+def build_data_report(
+    summary: dict[str, Any], videos: pd.DataFrame, problems: pd.DataFrame
+) -> dict[str, Any]:
+    """Says what was read, used and left out, and which inputs are missing for which videos.
+
+    Args:
+        summary: What else the report says, at least `source` and `rows_read`.
+        videos: The videos used.
+        problems: Tables of `list_problems`, concatenated.
+
+    Returns:
+        The summary, `rows_used`, and `left_out` and `missing`: per column and reason the count and the ids.
+    """
+
+    def grouped(part: pd.DataFrame) -> list[dict[str, Any]]:
+        return [
+            {"column": column, "reason": reason, "count": len(rows), "video_ids": rows["video_id"].tolist()}
+            for (column, reason), rows in part.groupby(["column", "reason"], sort=False)
+        ]
+
+    left_out = problems["left_out"].astype(bool)
+    return {
+        **summary,
+        "rows_used": len(videos),
+        "left_out": grouped(problems[left_out]),
+        "missing": grouped(problems[~left_out]),
+    }

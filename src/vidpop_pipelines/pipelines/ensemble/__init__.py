@@ -1,0 +1,1 @@
+"""Stacking ensemble: gradient boosting and forests under a Ridge, for the views of a table of videos."""
