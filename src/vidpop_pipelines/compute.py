@@ -1,5 +1,6 @@
 """Independent pieces of work in parallel: processes on one machine or a dask cluster, same code."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.parameters import ComputeOptions
+
+logger = logging.getLogger(__name__)
 
 
 def parallel_map(
@@ -42,6 +45,10 @@ def parallel_map(
     if resume_folder is not None:
         resume_folder.mkdir(parents=True, exist_ok=True)
         paths = [resume_folder / f"{fingerprint[:16]}.{number}.joblib" for number in range(len(calls))]
+        if n_finished := sum(path.is_file() for path in paths):
+            logger.info(
+                "%s: resumed, %d of %d are there already.", description or "Work", n_finished, len(calls)
+            )
         calls = [delayed(_once)(path, *call) for path, call in zip(paths, calls, strict=True)]
 
     def collect(**settings: Any) -> list[Any]:

@@ -53,6 +53,7 @@ class ComputeOptions(Parameters):
 def _project_parameters() -> type[BaseModel]:
     # Imported here: families import the base classes above from this module.
     from vidpop_pipelines.pipelines.ensemble.parameters import EnsembleParameters
+    from vidpop_pipelines.pipelines.multitask.parameters import MultitaskParameters
     from vidpop_pipelines.pipelines.sample_data.parameters import SampleDataParameters
     from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
     from vidpop_pipelines.pipelines.tabular.parameters import TabularParameters
@@ -67,6 +68,7 @@ def _project_parameters() -> type[BaseModel]:
         smtpd_no_ep: SmtpdInstance
         tabular: TabularParameters
         ensemble: EnsembleParameters
+        multitask: MultitaskParameters
 
     return ProjectParameters
 

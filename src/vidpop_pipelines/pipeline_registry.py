@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from vidpop_pipelines.pipelines.ensemble import pipeline as ensemble
+from vidpop_pipelines.pipelines.multitask import pipeline as multitask
 from vidpop_pipelines.pipelines.sample_data import pipeline as sample_data
 from vidpop_pipelines.pipelines.smtpd import pipeline as smtpd
 
@@ -13,12 +14,14 @@ def register_pipelines() -> dict[str, Pipeline]:
         "smtpd_ep": smtpd.create_pipeline("smtpd_ep"),
         "smtpd_no_ep": smtpd.create_pipeline("smtpd_no_ep"),
         "ensemble": ensemble.create_pipeline(),
+        "multitask": multitask.create_pipeline(),
     }
     return {
         "__default__": sum(families.values(), Pipeline([])),
         **families,
         **{f"{name}_predict": smtpd.create_predict_pipeline(name) for name in smtpd.INSTANCES},
         "ensemble_predict": ensemble.create_predict_pipeline(),
+        "multitask_predict": multitask.create_predict_pipeline(),
         "smtpd_leaderboard": smtpd.create_leaderboard_pipeline(),
         "sample_data": sample_data.create_pipeline(),
     }

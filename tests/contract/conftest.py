@@ -1,40 +1,44 @@
 """Every family is run once on a small generated sample; the contract tests read what the runs left."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from families import FAMILIES, Family
 from tests_project import Project, create_project
-
-# A family adds one line: pipeline, and the runtime parameters that make it small.
-FAMILIES = {
-    "smtpd_ep": {"smtpd__training__epochs": 2, "smtpd__catboost__iterations": 20},
-    "smtpd_no_ep": {"smtpd__training__epochs": 2, "smtpd__catboost__iterations": 20},
-}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one family's run left behind."""
+    """What one family's run left behind.
 
-    family: str
+    Attributes:
+        name: Name of the pipeline.
+        family: What is known about it.
+        project: Where it ran.
+    """
+
+    name: str
+    family: Family
     project: Project
-    output: str
 
     def read_json(self, name: str) -> dict:
-        return json.loads((self.project.path / "data/08_reporting" / self.family / name).read_text())
+        return json.loads((self.reporting / name).read_text())
+
+    @property
+    def reporting(self) -> Path:
+        return self.project.path / "data/08_reporting" / self.name
 
     @property
     def predictions(self) -> pd.DataFrame:
-        return pd.read_parquet(
-            self.project.path / "data/07_model_output" / self.family / "predictions.parquet"
-        )
+        return pd.read_parquet(self.project.path / "data/07_model_output" / self.name / "predictions.parquet")
 
     @property
     def model_folder(self) -> Path:
-        return self.project.path / "data/06_models" / self.family
+        return self.project.path / "data/06_models" / self.name
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +50,20 @@ def sample_project(tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="session")
-def runs(sample_project) -> dict[str, Run]:
-    """One run per family."""
-    for family, parameters in FAMILIES.items():
-        sample_project.run(family, **parameters)
-    return {family: Run(family, sample_project, "data") for family in FAMILIES}
+def run_once(sample_project) -> Callable[[str], Run]:
+    """Returns a function that runs a family the first time it is asked for."""
+    runs: dict[str, Run] = {}
+
+    def run(name: str) -> Run:
+        if name not in runs:
+            sample_project.run(name, **FAMILIES[name].parameters)
+            runs[name] = Run(name, FAMILIES[name], sample_project)
+        return runs[name]
+
+    return run
 
 
 @pytest.fixture(params=FAMILIES)
-def run(request, runs) -> Run:
+def run(request, run_once) -> Run:
     """Each family's run in turn."""
-    return runs[request.param]
+    return run_once(request.param)

@@ -1,6 +1,5 @@
 """The registered model of each family behind MLflow's own server, asked over HTTP."""
 
-import base64
 import contextlib
 import json
 import socket
@@ -12,11 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
-EXAMPLES = {
-    "smtpd_ep": {"title": "How to bake bread", "category": "Howto & Style", "duration": 300, "day_1": 10.5},
-    "smtpd_no_ep": {"title": "How to bake bread", "category": "Howto & Style", "duration": 300},
-}
+from families import ABSENT
 
 
 @contextlib.contextmanager
@@ -25,13 +20,13 @@ def served(run):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{run.family}/1"]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{run.name}/1"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = run.project.environment()
     environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{run.project.path / 'mlflow.db'}"
     # The server starts workers by name: find those of this environment first.
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    log = run.project.path / f"{run.family}.server.log"
+    log = run.project.path / f"{run.name}.server.log"
     with open(log, "w") as output:
         server = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
@@ -67,44 +62,36 @@ def post(port: int, videos: list[dict]) -> tuple[int, dict]:
 
 
 def test_served_model_answers_forecasts_and_refuses_bad_requests(run):
-    example = EXAMPLES[run.family]
-    thumbnail = next((run.project.path / "data/01_raw/sample/thumbnails").glob("sample_0000[1-3].jpg"))
-    content = base64.b64encode(thumbnail.read_bytes()).decode()
+    serving = run.family.serving
+    lower, forecast, upper = serving.interval
     with served(run) as ask:
-        status, single = ask([example | {"video_id": "a"}])
+
+        def ask_changed(changes: dict) -> tuple[int, dict]:
+            request = serving.example | changes
+            return ask([{name: value for name, value in request.items() if value is not ABSENT}])
+
+        status, single = ask_changed({"video_id": "a"})
         assert status == 200, single
         rows = single["predictions"]
-        first_day = 2 if "day_1" in example else 1
-        assert [row["day"] for row in rows] == list(range(first_day, 31))
-        assert all(row["lower"] <= row["y_pred"] <= row["upper"] for row in rows)
+        assert all(row.keys() == serving.answers and row["video_id"] == "a" for row in rows)
+        for column, values in serving.keys.items():
+            assert [row[column] for row in rows] == values
+        assert all(row[lower] <= row[forecast] <= row[upper] for row in rows)
 
-        by_content = ask([example | {"thumbnail": content}])
-        by_path = ask([example | {"thumbnail": str(thumbnail)}])
-        assert by_content[0] == 200 and by_content == by_path
-        assert by_content[1]["predictions"][0]["y_pred"] != rows[0]["y_pred"]
+        for changes, same in serving.alike(run.project.path):
+            status, answer = ask_changed(changes)
+            assert status == 200 and (status, answer) == ask_changed(same), changes
+        for changes in serving.different(run.project.path):
+            status, answer = ask_changed(changes)
+            assert status == 200 and answer["predictions"][0][forecast] != rows[0][forecast], changes
 
-        status, batch = ask([example | {"video_id": name} for name in "ab"])
+        status, batch = ask([serving.example | {"video_id": name} for name in "ab"])
         assert status == 200 and len(batch["predictions"]) == 2 * len(rows)
-        assert batch["predictions"][0]["y_pred"] == pytest.approx(rows[0]["y_pred"], abs=1e-5)
+        assert batch["predictions"][0][forecast] == pytest.approx(
+            rows[0][forecast], rel=run.family.rtol, abs=1e-5
+        )
 
-        for wrong, field in bad_requests(example):
-            status, answer = ask([wrong])
+        for changes, field in serving.refused:
+            status, answer = ask_changed(changes)
             assert status == 400, answer
             assert field in json.dumps(answer)
-
-
-def bad_requests(example: dict) -> list[tuple[dict, str]]:
-    """Returns requests that must be refused, and the field that the answer must name."""
-    wrong = [
-        (example | {"thumbnail": "no picture!"}, "thumbnail"),
-        (example | {"thumbnail": base64.b64encode(b"no picture").decode()}, "thumbnail"),
-        (example | {"duration": "long"}, "duration"),
-    ]
-    if "day_1" in example:
-        without = {name: value for name, value in example.items() if name != "day_1"}
-        wrong += [
-            (without, "day_1"),
-            (example | {"day_1": -3}, "day_1"),
-            (example | {"day_1": 123456}, "day_1"),
-        ]
-    return wrong

@@ -6,8 +6,11 @@ import pandas as pd
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
 
-def make_videos(n_videos: int = 120, seed: int = 0) -> pd.DataFrame:
-    """Returns videos as `table.validate_videos` does; views depend on subscribers, category and channel."""
+def make_videos(n_videos: int = 120, seed: int = 0, n_days: int = 0) -> pd.DataFrame:
+    """Returns videos as `table.validate_videos` does; views depend on subscribers, category and channel.
+
+    With days, likes are known too, and the daily views of music fall off faster.
+    """
     rng = np.random.default_rng(seed)
     channel = rng.integers(0, max(2, n_videos // 12), n_videos)
     category = np.array(["Music", "Gaming", "Education"])[rng.integers(0, 3, n_videos)]
@@ -41,4 +44,12 @@ def make_videos(n_videos: int = 120, seed: int = 0) -> pd.DataFrame:
         "channel_created_at": START - pd.Timedelta(days=400),
     }
     strings = {name: pd.Series(values, index=range(n_videos), dtype="str") for name, values in text.items()}
-    return pd.DataFrame(strings | numbers | times)
+    videos = pd.DataFrame(strings | numbers | times)
+    if n_days:
+        videos["likes"] = np.floor(videos["views"] * rng.uniform(0.01, 0.1, n_videos))
+        rate = np.where(category == "Music", 0.3, 0.05) * rng.uniform(0.5, 1.5, n_videos)
+        peak = rng.integers(1, 6, n_videos)
+        for day in range(1, n_days + 1):
+            level = np.exp(-rate * np.abs(day - peak)) * videos["views"] / 5
+            videos[f"views_day_{day}"] = np.floor(level)
+    return videos

@@ -3,6 +3,7 @@
 Imports torch and transformers at the top, so import this module inside functions only.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from vidpop_pipelines.training.memory import reused_buffers
 from vidpop_pipelines.training.metric_logger import MetricLogger, NoMetricLogger, log_history
 from vidpop_pipelines.training.options import TrainingOptions
 from vidpop_pipelines.training.precision import Precision, choose_precision
+
+log = logging.getLogger(__name__)
 
 ComputeMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
@@ -117,6 +120,7 @@ def train(
                     EpochWeights(earlier, keep_all=False).clear()
             else:
                 finished, history = _read_checkpoint(checkpoint, judge)
+                log.info("%s: resumed after epoch %d.", description, len(history))
                 end_epochs.settle(checkpoint, history)  # a kill may have come before the end of this
         if finished and arguments.process_index == 0:
             log_history(history, logger)

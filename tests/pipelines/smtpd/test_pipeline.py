@@ -1,10 +1,6 @@
 """The SMTPD pipelines from the command line: what a user types, and what stands on the disk afterwards."""
 
 import json
-import os
-import signal
-import subprocess
-import time
 
 import numpy as np
 import pandas as pd
@@ -135,12 +131,15 @@ def test_broken_pictures_are_named_and_never_black(small_project, table, tmp_pat
     assert reasons[ids[3]] == "file not found"
 
 
-def test_bare_kedro_run_is_one_parent_with_one_child_per_family_and_fold(tmp_path_factory, small_project):
+def test_several_pipelines_are_one_parent_run_with_one_child_per_family_and_fold(
+    tmp_path_factory, small_project
+):
     from mlflow import MlflowClient
 
-    project = create_project(tmp_path_factory.mktemp("bare") / "project", share_sample=False)
+    project = create_project(tmp_path_factory.mktemp("several") / "project", share_sample=False)
     (project.path / "data/01_raw/sample").symlink_to(small_project.path / "data/01_raw/sample")
-    project.kedro("run", "--params=smtpd.training.epochs=1,smtpd.catboost.iterations=2,smtpd.fold=all")
+    parameters = "smtpd.training.epochs=1,smtpd.catboost.iterations=2,smtpd.fold=all"
+    project.kedro("run", "--pipelines=smtpd_ep,smtpd_no_ep", f"--params={parameters}")
     client = MlflowClient(f"sqlite:///{project.path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("vidpop_pipelines").experiment_id])
     by_id = {run.info.run_id: run for run in runs}
@@ -151,7 +150,8 @@ def test_bare_kedro_run_is_one_parent_with_one_child_per_family_and_fold(tmp_pat
     }
     children = [(by_id[run_id].info.run_name, parent) for run_id, parent in parents.items()]
     folds = [(f"fold_{fold}", family) for family in ("smtpd_ep", "smtpd_no_ep") for fold in range(5)]
-    assert sorted(children) == sorted([("smtpd_ep", "__default__"), ("smtpd_no_ep", "__default__"), *folds])
+    (parent,) = (run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    assert sorted(children) == sorted([("smtpd_ep", parent), ("smtpd_no_ep", parent), *folds])
     assert all(run.info.status == "FINISHED" for run in runs)
     metrics = {by_id[run_id].info.run_name: by_id[run_id].data.metrics for run_id in parents}
     assert "amae_2_30" in metrics["smtpd_ep"] and "amae_1_30" in metrics["smtpd_no_ep"]
@@ -166,29 +166,3 @@ def test_given_splits_beside_the_table_are_used(small_project, tmp_path):
         "fold"
     ]
     assert (used == given.loc[used.index]).all()
-
-
-@pytest.mark.slow
-def test_killed_run_goes_on_to_the_same_result(small_project, tmp_path):
-    """SIGKILL in the middle of the training; the next run resumes it and ends like one that was never killed."""
-    parameters = {"smtpd__training__epochs": 30, "smtpd__catboost__iterations": 5}
-    small_project.run("smtpd_no_ep", output=tmp_path / "whole", **parameters)
-
-    given = ",".join(f"{key.replace('__', '.')}={value}" for key, value in parameters.items())
-    command = small_project.command(
-        "run", "--pipeline=smtpd_no_ep", f"--params=output={tmp_path / 'killed'},{given}"
-    )
-    resume = tmp_path / "killed/06_models/.resume/smtpd_no_ep/fold_0"
-    process = subprocess.Popen(
-        command, cwd=small_project.path, env=small_project.environment(), start_new_session=True
-    )
-    while not list(resume.glob("checkpoint-*/complete")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    small_project.run("smtpd_no_ep", output=tmp_path / "killed", **parameters)
-    assert not resume.exists()
-    for name in ("07_model_output/smtpd_no_ep/predictions.parquet",):
-        whole, killed = (pd.read_parquet(tmp_path / run / name) for run in ("whole", "killed"))
-        pd.testing.assert_frame_equal(whole, killed)

@@ -1,0 +1,1 @@
+"""A transformer with five heads for a table of videos: the `multitask` pipeline."""
