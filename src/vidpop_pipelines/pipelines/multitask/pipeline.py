@@ -79,7 +79,12 @@ def _evaluation() -> list[Node]:
         ),
         _node(reporting.evaluate, "predictions", "metrics"),
         _node(reporting.select_views, "predictions", "views_predictions"),
-        _node(views.compare_with_baselines, ["views_predictions", "metrics", "params:tabular"], "comparison"),
+        _node(views.evaluate_views, "views_predictions", "views_metrics"),
+        _node(
+            views.compare_with_baselines,
+            ["views_predictions", "views_metrics", "params:tabular"],
+            "comparison",
+        ),
         _node(reporting.compare_targets, "metrics", "comparison_by_target"),
         _node(views.compare_by_age, ["views_predictions", "videos"], "comparison_by_age"),
         _node(views.draw_members, "comparison", "members_figure"),

@@ -11,6 +11,7 @@ from vidpop_pipelines.pipelines.tabular.parameters import TabularParameters
 TARGET = "views"
 # Days; young videos are the hardest, and most in a newest block of time are young.
 _AGES = [0, 1, 3, 7, 14, 30, 90, 365, np.inf]
+_DAILY = "views_day_"
 _SHOWN_SCORES = ["log_rmse", "log_mae", "r2_log", "rmse", "mae", "mape", "median_ape", "r2", "srcc"]
 
 
@@ -114,9 +115,7 @@ def draw_ages(by_age: pd.DataFrame) -> Any:
 
 def data_notes(data_report: dict[str, Any]) -> list[str]:
     """Returns paragraphs of a report: rows used, what is missing, what was known only at the crawl."""
-    missing = (
-        "; ".join(f"{entry['column']}: {entry['count']}" for entry in data_report["missing"]) or "nothing"
-    )
+    missing = "; ".join(_count_missing(data_report["missing"])) or "nothing"
     notes = [f"{data_report['rows_used']} of {data_report['rows_read']} rows were used. Missing: {missing}."]
     for key, text in {
         "absent_columns": "The table does not have",
@@ -126,4 +125,14 @@ def data_notes(data_report: dict[str, Any]) -> list[str]:
     }.items():
         if data_report.get(key):
             notes.append(f"{text}: {', '.join(data_report[key])}.")
+    return notes
+
+
+def _count_missing(entries: list[dict[str, Any]]) -> list[str]:
+    """Returns "column: count" of every column, the columns of a daily series as one."""
+    single = [entry for entry in entries if not entry["column"].startswith(_DAILY)]
+    counts = [entry["count"] for entry in entries if entry["column"].startswith(_DAILY)]
+    notes = [f"{entry['column']}: {entry['count']}" for entry in single]
+    if counts:
+        notes.append(f"views of a day: {min(counts)} to {max(counts)} videos on {len(counts)} days")
     return notes
