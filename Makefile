@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Two processes: most tests run Kedro, which keeps a core or two busy by itself.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test test-all lint bench clean
@@ -25,11 +27,11 @@ run: $(INSTALLED)
 
 ## test: lint and the fast tests (under 10 minutes)
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 ## test-all: every test (under 40 minutes)
 test-all: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

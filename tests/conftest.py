@@ -10,3 +10,11 @@ pytest_plugins = ["tiny_encoders"]
 def project(tmp_path) -> Project:
     """A project whose data folder and MLflow store start empty, with the committed sample."""
     return create_project(tmp_path / "project")
+
+
+def pytest_collection_modifyitems(items):
+    """With several test processes, keeps together what shares fixtures: a module, or a family's contract tests."""
+    for item in items:
+        family = getattr(item, "callspec", None) and item.callspec.params.get("run")
+        group = f"contract of {family}" if family else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
