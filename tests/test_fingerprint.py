@@ -2,12 +2,33 @@ import hashlib
 
 import numpy as np
 
-from vidpop_pipelines.fingerprint import combine, hash_arrays, hash_code, hash_file, hash_folder
+from vidpop_pipelines.fingerprint import (
+    combine,
+    hash_arrays,
+    hash_code,
+    hash_file,
+    hash_folder,
+    hash_large_file,
+)
 
 
 def test_hash_file_is_sha256_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert hash_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_hash_large_file_sees_size_beginning_end_and_blocks_between(tmp_path):
+    path = tmp_path / "video"
+
+    def digest(content: bytes) -> str:
+        path.write_bytes(content)
+        return hash_large_file(path, n_blocks=3, block_bytes=10)
+
+    small, large = bytes(30), bytes(200)
+    changed = [small[:place] + b"x" + small[place + 1 :] for place in range(30)]
+    assert len({digest(content) for content in [small, small[1:], *changed]}) == 32
+    seen = [digest(large[:place] + b"x" + large[place + 1 :]) != digest(large) for place in range(200)]
+    assert np.flatnonzero(seen).tolist() == [*range(10), *range(95, 105), *range(190, 200)]
 
 
 def test_hash_folder_sees_names_and_sizes(tmp_path):

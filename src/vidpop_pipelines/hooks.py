@@ -5,10 +5,13 @@ parameter), ``metrics`` (a flat dict of numbers), ``artifact`` (its file). Kedro
 the run of the pipeline; here every family gets a run of its own where several run together.
 """
 
+import atexit
 import logging
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,11 @@ def _family(node: Any) -> str:
 def _tracked_as(catalog: Any, name: str) -> str | None:
     dataset = catalog.get(name)
     return (getattr(dataset, "metadata", None) or {}).get("mlflow")
+
+
+def _is_resume_folder(name: str) -> bool:
+    """Tells a training node by its input: where it would be resumed from."""
+    return name.partition(".")[2] == "resume_folder"
 
 
 def _path(catalog: Any, name: str) -> Path:
@@ -84,9 +92,52 @@ class ResumeCleanup:
     def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
         """Deletes the `resume_folder` of every family whose model this run has saved."""
         for name in pipeline.inputs():
-            family, _, entry = name.partition(".")
-            if entry == "resume_folder" and f"{family}.model" in pipeline.all_outputs():
+            if _is_resume_folder(name) and f"{name.partition('.')[0]}.model" in pipeline.all_outputs():
                 shutil.rmtree(_path(catalog, name), ignore_errors=True)
+
+
+class FurtherProcesses:
+    """Lets the further processes of `torchrun` and `accelerate launch` help to train, and do nothing else.
+
+    Each runs the nodes up to the last training, of which it needs the outputs; those stay in its memory. Only the first
+    process writes results, tracks them, and goes on to the end.
+    """
+
+    def __init__(self) -> None:
+        self._trainings: set[str] | None = None
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self) -> None:
+        """Gives a further process an MLflow store that is thrown away, before kedro-mlflow opens one."""
+        if int(os.environ.get("RANK", "0")):
+            store = tempfile.mkdtemp(prefix="vidpop_tracking_")
+            atexit.register(shutil.rmtree, store, ignore_errors=True)
+            os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}/mlflow.db"
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+        """Keeps the outputs of a further process in memory."""
+        from kedro.io import MemoryDataset
+
+        if int(os.environ.get("RANK", "0")):
+            self._trainings = {
+                node.name for node in pipeline.nodes if any(map(_is_resume_folder, node.inputs))
+            }
+            for name in pipeline.all_outputs():
+                catalog[name] = MemoryDataset(copy_mode="assign")
+
+    @hook_impl(trylast=True)
+    def after_node_run(self, node: Any) -> None:
+        """Ends a further process after the last training."""
+        if self._trainings is not None:
+            self._trainings.discard(node.name)
+            if not self._trainings:
+                import mlflow
+
+                while mlflow.active_run():  # MLflow would do it when its store is gone
+                    mlflow.end_run()
+                logger.info("Process %s has helped to train, and ends here.", os.environ["RANK"])
+                raise SystemExit(0)
 
 
 class Tracking:

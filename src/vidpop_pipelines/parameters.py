@@ -55,6 +55,7 @@ def _project_parameters() -> type[BaseModel]:
     from vidpop_pipelines.pipelines.ensemble.parameters import EnsembleParameters
     from vidpop_pipelines.pipelines.multitask.parameters import MultitaskParameters
     from vidpop_pipelines.pipelines.sample_data.parameters import SampleDataParameters
+    from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoInstance, ShortVideoParameters
     from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
     from vidpop_pipelines.pipelines.tabular.parameters import TabularParameters
 
@@ -66,6 +67,9 @@ def _project_parameters() -> type[BaseModel]:
         smtpd: SmtpdParameters
         smtpd_ep: SmtpdInstance
         smtpd_no_ep: SmtpdInstance
+        short_video: ShortVideoParameters
+        timesformer: ShortVideoInstance
+        smolvlm2: ShortVideoInstance
         tabular: TabularParameters
         ensemble: EnsembleParameters
         multitask: MultitaskParameters

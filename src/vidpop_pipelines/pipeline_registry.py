@@ -5,6 +5,7 @@ from kedro.pipeline import Pipeline
 from vidpop_pipelines.pipelines.ensemble import pipeline as ensemble
 from vidpop_pipelines.pipelines.multitask import pipeline as multitask
 from vidpop_pipelines.pipelines.sample_data import pipeline as sample_data
+from vidpop_pipelines.pipelines.short_video import pipeline as short_video
 from vidpop_pipelines.pipelines.smtpd import pipeline as smtpd
 
 
@@ -13,6 +14,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     families = {
         "smtpd_ep": smtpd.create_pipeline("smtpd_ep"),
         "smtpd_no_ep": smtpd.create_pipeline("smtpd_no_ep"),
+        "timesformer": short_video.create_pipeline("timesformer"),
+        "smolvlm2": short_video.create_pipeline("smolvlm2"),
         "ensemble": ensemble.create_pipeline(),
         "multitask": multitask.create_pipeline(),
     }
@@ -20,6 +23,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "__default__": sum(families.values(), Pipeline([])),
         **families,
         **{f"{name}_predict": smtpd.create_predict_pipeline(name) for name in smtpd.INSTANCES},
+        **{f"{name}_predict": short_video.create_predict_pipeline(name) for name in short_video.INSTANCES},
         "ensemble_predict": ensemble.create_predict_pipeline(),
         "multitask_predict": multitask.create_predict_pipeline(),
         "smtpd_leaderboard": smtpd.create_leaderboard_pipeline(),

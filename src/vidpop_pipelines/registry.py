@@ -1,5 +1,6 @@
 """The one way a trained model gets into MLflow's registry: a folder and the code that serves it, no pickle."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,14 @@ _REQUIREMENTS = (
 )
 
 
-def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_example: Any) -> dict[str, Any]:
+def register_pyfunc(
+    name: str,
+    code: Path,
+    model: Any,
+    signature: Any,
+    input_example: Any,
+    further_requirements: Sequence[str] = (),
+) -> dict[str, Any]:
     """Logs a model to the active run and registers it as a new version.
 
     Args:
@@ -27,6 +35,7 @@ def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_exa
         model: The trained model; its `save(folder)` fills `context.artifacts["model"]` of the served code.
         signature: MLflow signature of requests and answers.
         input_example: A request, stored with the model.
+        further_requirements: Packages that only this model needs to be served.
 
     Returns:
         `name`, `version` and `model_uri`.
@@ -44,7 +53,9 @@ def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_exa
             signature=signature,
             input_example=input_example,
             # Given here, since MLflow would start a second Python and import everything to find them.
-            pip_requirements=[f"{needed}=={version(needed)}" for needed in _REQUIREMENTS],
+            pip_requirements=[
+                f"{needed}=={version(needed)}" for needed in (*_REQUIREMENTS, *further_requirements)
+            ],
             registered_model_name=name,
         )
     return {"name": name, "version": str(info.registered_model_version), "model_uri": info.model_uri}

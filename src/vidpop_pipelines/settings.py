@@ -8,10 +8,19 @@ from kedro.config import OmegaConfigLoader
 from omegaconf.resolvers import oc
 
 from vidpop_pipelines.errors import WithoutTraceback
-from vidpop_pipelines.hooks import InputCheck, ParameterCheck, PlainErrors, ResumeCleanup, Tracking
+from vidpop_pipelines.hooks import (
+    FurtherProcesses,
+    InputCheck,
+    ParameterCheck,
+    PlainErrors,
+    ResumeCleanup,
+    Tracking,
+)
 
 # About calls inside Kedro, which users can do nothing about.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+# About calls inside PEFT and transformers.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
 # Kedro reserves the dot for namespaces; here it also sets off family and run: smtpd.csv, smtpd_ep.model.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")
 
@@ -19,7 +28,7 @@ warnings.filterwarnings("ignore", message="One or more dataset names contain")
 for handler in logging.getLogger().handlers:
     handler.addFilter(WithoutTraceback())
 
-HOOKS = (ParameterCheck(), InputCheck(), Tracking(), ResumeCleanup(), PlainErrors())
+HOOKS = (ParameterCheck(), InputCheck(), FurtherProcesses(), Tracking(), ResumeCleanup(), PlainErrors())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.features.encoding import _in_threads, encode_images, encode_texts
+from vidpop_pipelines.features.encoding import encode_images, encode_texts, in_threads
 
 
 def save_picture(path: Path, colour: tuple[int, int, int] = (200, 30, 90), format: str = "JPEG") -> Path:
@@ -214,7 +214,7 @@ def test_threads_stay_a_bounded_number_of_results_ahead():
             started.append(item)
         return item * item
 
-    results = _in_threads(work, range(100), ahead=5)
+    results = in_threads(work, range(100), ahead=5)
     for expected in range(100):
         assert next(results) == expected * expected
         with lock:

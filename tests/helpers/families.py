@@ -14,7 +14,9 @@ from plain_metrics import (
     curve_scores,
     joined,
     number_scores,
+    two_class_scores,
 )
+from tests_project import ROOT
 
 ABSENT = object()
 """In place of a value: the field is left out of the request."""
@@ -152,12 +154,47 @@ def _tabular_serving(targets: set[str]) -> Serving:
     )
 
 
+def _clip(name: str) -> Path:
+    return ROOT / "data/01_raw/sample/videos" / name
+
+
+def _short_video(name: str) -> Family:
+    clip = _clip("sample_00001.mp4")
+    return Family(
+        parameters={f"{name}__training__epochs": 2},
+        recompute=two_class_scores,
+        strong={"y_pred_boosting", "y_pred_network"},
+        trivial={"y_pred_majority"},
+        logged={f"{name}.training.epochs", "sha256.short_video.csv", f"runtime.{name}.training.epochs"},
+        artifacts={"comparison.csv", "labels.parquet", "confusion.plotly.json", "calibration.plotly.json"},
+        serving=Serving(
+            example={"video": str(clip)},
+            answers={"video_id", "popular", "y_pred", "lower", "upper"},
+            keys={},
+            interval=("lower", "y_pred", "upper"),
+            alike=lambda project: [
+                ({"video": base64.b64encode(clip.read_bytes()).decode()}, {"video": str(clip)})
+            ],
+            different=lambda project: [{"video": str(_clip("sample_00002.mp4"))}],
+            refused=[
+                ({"video": "absent.mp4"}, "video"),
+                ({"video": base64.b64encode(b"no video").decode()}, "video"),
+                ({"video": ""}, "video"),
+                ({"video": ABSENT}, "video"),
+            ],
+        ),
+        history=("validation_f1_weighted", 2),
+    )
+
+
 _STAGES = {f"lifecycle_stage={stage}" for stage in ("growth", "peak", "decay")}
 _LEARNERS = ("xgboost", "lightgbm", "catboost", "hist_gradient_boosting", "random_forest")
 
 FAMILIES = {
     "smtpd_ep": _smtpd(early_popularity=True),
     "smtpd_no_ep": _smtpd(early_popularity=False),
+    "timesformer": _short_video("timesformer"),
+    "smolvlm2": _short_video("smolvlm2"),
     "ensemble": Family(
         parameters={f"ensemble__presets__fast__{name}__n_estimators": 20 for name in _LEARNERS},
         recompute=count_scores,

@@ -78,6 +78,36 @@ def class_scores(predictions: pd.DataFrame, target: str) -> Scores:
     return values
 
 
+def two_class_scores(predictions: pd.DataFrame) -> Scores:
+    """Scores of the probability of a class, and its correlations with the raw metric."""
+    test = predictions.query("split == 'test' and target == 'popular'")
+    raw = predictions.query("split == 'test' and target == 'metric'")
+    values = _interval_scores(test)
+    for suffix, column in _forecasts(test).items():
+        truth, probability = _known(test, column)
+        scores = {"accuracy": 0.0, "f1_weighted": 0.0, "precision_weighted": 0.0, "recall_weighted": 0.0}
+        for label in (0, 1):
+            chosen, true = (probability >= 0.5) == label, truth == label
+            hits, share = np.sum(chosen & true), np.mean(true)
+            scores["accuracy"] += hits / len(truth)
+            scores["precision_weighted"] += share * hits / chosen.sum() if chosen.any() else 0.0
+            scores["recall_weighted"] += share * hits / true.sum() if true.any() else 0.0
+            scores["f1_weighted"] += share * 2 * hits / (chosen.sum() + true.sum())
+        above = probability[truth == 1][:, None] - probability[truth == 0][None, :]
+        scores["roc_auc"] = np.mean((above > 0) + (above == 0) / 2)
+        scores["ece"] = 0.0
+        for low in range(10):
+            inside = np.clip(np.floor(probability * 10), 0, 9) == low
+            if inside.any():
+                scores["ece"] += np.mean(inside) * abs(probability[inside].mean() - truth[inside].mean())
+        truth, probability = _known(raw, column)
+        scores["srcc"] = _spearman(truth, probability)
+        constant = np.ptp(probability) == 0
+        scores["plcc"] = np.nan if constant else np.corrcoef(truth, probability)[0, 1]
+        values |= {f"{name}{suffix}": value for name, value in scores.items()}
+    return _defined(values)
+
+
 def joined(*parts: Callable[[pd.DataFrame], Scores]) -> Callable[[pd.DataFrame], Scores]:
     """Returns a function that gives the scores of several functions together."""
 

@@ -144,6 +144,13 @@ def test_scores_are_maximised_if_greater_is_better():
     assert result.best_epoch == 3
 
 
+def test_paged_adamw_is_adamw_where_there_is_no_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    paged, plain = (run(optimizer=name, weight_decay=0.1)[0] for name in ("paged_adamw_8bit", "adamw"))
+    assert all(torch.equal(*pair) for pair in zip(paged.parameters(), plain.parameters(), strict=True))
+
+
 def test_plateau_lowers_the_learning_rate_after_patience():
     options = {"scheduler": "plateau", "plateau_patience": 1, "plateau_factor": 0.1, "learning_rate": 0.01}
     _, result = run(compute_metrics=scripted([5, 4, 6, 7, 3, 2]), epochs=6, **options)

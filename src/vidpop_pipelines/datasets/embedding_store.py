@@ -1,4 +1,4 @@
-"""Vectors of frozen encoders on disk, so that every input is encoded once."""
+"""Vectors of frozen encoders, and other rows that cost much, on disk, so that every input is processed once."""
 
 import io
 import json
@@ -42,51 +42,47 @@ class EmbeddingStore:
         return EmbeddingTable(self.folder / encoder.fingerprint[:16], encoder)
 
 
-class EmbeddingTable:
-    """Vectors of one encoder, found by the digest of their input; grows, never changes.
+class RowTable:
+    """Rows of equal size, found by the digest of their input; grows, never changes.
 
-    Three files: ``encoder.json`` says what made the vectors; ``vectors.npy`` is an ordinary .npy file,
-    (n, hidden_size) float16; ``keys.bin`` has the 32-byte digests of the inputs in the same order.
+    Three files: ``encoder.json`` says what made the rows; ``vectors.npy`` is an ordinary .npy file of them;
+    ``keys.bin`` has the 32-byte digests of the inputs in the same order.
 
-    Vectors are appended and flushed to disk first, keys after them, so a row counts once its key is
+    Rows are appended and flushed to disk first, keys after them, so a row counts once its key is
     complete. Whatever a kill or a power failure leaves beyond the last row that has both is cut off by the
     next writer, and readers never look at it. numpy pads the header of a .npy file so that the number of
-    rows can grow in place; after a kill it may count vectors without a key, never too few.
+    rows can grow in place; after a kill it may count rows without a key, never too few.
 
     Args:
         folder: Folder of this table.
-        encoder: What makes the vectors.
+        row: What a row is: a numpy dtype with fields, or with a shape.
+        description: What makes the rows; JSON.
 
     Raises:
-        InputError: If the folder belongs to another encoder.
+        InputError: If the folder belongs to rows that are made otherwise.
     """
 
-    def __init__(self, folder: Path, encoder: "Encoder"):
+    def __init__(self, folder: Path, row: np.dtype, description: dict[str, Any]):
         self.folder = folder
+        self.row = row
         self._vectors_path = folder / "vectors.npy"
         self._keys_path = folder / "keys.bin"
         self._description_path = folder / "encoder.json"
-        self._hidden_size = encoder.hidden_size
-        self._row_bytes = encoder.hidden_size * VECTOR_DTYPE.itemsize
-        self._description = {
-            "fingerprint": encoder.fingerprint,
-            "hidden_size": encoder.hidden_size,
-            **encoder.description,
-        }
+        self._description = description
         self._check_description()
 
     def __len__(self) -> int:
         """Returns the number of complete rows."""
-        vector_bytes = _file_size(self._vectors_path) - len(_npy_header(0, self._hidden_size))
-        return max(0, min(_file_size(self._keys_path) // KEY_DTYPE.itemsize, vector_bytes // self._row_bytes))
+        row_bytes = _file_size(self._vectors_path) - len(_npy_header(0, self.row))
+        return max(0, min(_file_size(self._keys_path) // KEY_DTYPE.itemsize, row_bytes // self.row.itemsize))
 
     def vectors(self) -> np.ndarray:
-        """Returns (n, hidden_size) float16, mapped read-only: pages are read when used and not kept."""
-        shape = (len(self), self._hidden_size)
+        """Returns (n, ...) rows, mapped read-only: pages are read when used and not kept."""
+        shape = (len(self), *self.row.shape)
         if not shape[0]:
-            return np.empty(shape, VECTOR_DTYPE)  # nothing cannot be mapped
-        header = len(_npy_header(0, self._hidden_size))
-        return np.memmap(self._vectors_path, VECTOR_DTYPE, mode="r", offset=header, shape=shape)
+            return np.empty(shape, self.row.base)  # nothing cannot be mapped
+        header = len(_npy_header(0, self.row))
+        return np.memmap(self._vectors_path, self.row.base, mode="r", offset=header, shape=shape)
 
     def keys(self) -> np.ndarray:
         """Returns (n,) digests in the order of the rows."""
@@ -96,13 +92,13 @@ class EmbeddingTable:
         return np.fromfile(self._keys_path, KEY_DTYPE, count)
 
     def lookup(self, keys: np.ndarray) -> np.ndarray:
-        """Finds the rows of digests; 32 bytes of memory per stored vector, no Python object.
+        """Finds the rows of digests; 32 bytes of memory per stored row, no Python object.
 
         Args:
             keys: (n,) digests; sorted ones are found fastest.
 
         Returns:
-            (n,) int64, -1 where there is no vector.
+            (n,) int64, -1 where there is no row.
         """
         stored = self.keys()
         if not len(stored):
@@ -113,7 +109,7 @@ class EmbeddingTable:
         return np.where(stored[rows] == keys, rows, -1)
 
     @contextmanager
-    def writer(self) -> Iterator["EmbeddingWriter"]:
+    def writer(self) -> Iterator["RowWriter"]:
         """Opens the table for appending, one writer at a time over all processes; waits for its turn."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with _exclusive(self.folder / ".lock"):
@@ -123,7 +119,11 @@ class EmbeddingTable:
             self._keys_path.touch()
             self._vectors_path.touch()
             with open(self._vectors_path, "r+b") as vectors, open(self._keys_path, "r+b") as keys:
-                yield EmbeddingWriter(vectors, keys, count, self._hidden_size)
+                yield RowWriter(vectors, keys, count, self)
+
+    def to_rows(self, values: np.ndarray) -> np.ndarray:
+        """Gives values the type in which they are stored."""
+        return values.astype(self.row.base, copy=False)
 
     def _check_description(self) -> None:
         if not self._description_path.is_file():
@@ -142,20 +142,57 @@ class EmbeddingTable:
         os.replace(temporary, self._description_path)
 
 
-class EmbeddingWriter:
-    """Appends to the two files of a table; comes from `EmbeddingTable.writer`.
+class EmbeddingTable(RowTable):
+    """Vectors of one encoder: rows of `hidden_size` float16.
+
+    Args:
+        folder: Folder of this table.
+        encoder: What makes the vectors.
+
+    Raises:
+        InputError: If the folder belongs to another encoder.
+    """
+
+    def __init__(self, folder: Path, encoder: "Encoder"):
+        description = {
+            "fingerprint": encoder.fingerprint,
+            "hidden_size": encoder.hidden_size,
+            **encoder.description,
+        }
+        super().__init__(folder, np.dtype((VECTOR_DTYPE, (encoder.hidden_size,))), description)
+
+    def to_rows(self, values: np.ndarray) -> np.ndarray:
+        """Rounds to float16.
+
+        Raises:
+            InputError: If a number is not finite or too large for float16.
+        """
+        with np.errstate(over="ignore"):  # turned into an error just below
+            halves = super().to_rows(values)
+        if not np.isfinite(halves).all():
+            largest = np.finfo(VECTOR_DTYPE).max
+            raise InputError(
+                f"The encoder gave {values[~np.isfinite(halves)][0]}, which cannot be stored.",
+                f"finite numbers between -{largest:.0f} and {largest:.0f}",
+                "check the weights of the encoder, or use another one.",
+            )
+        return halves
+
+
+class RowWriter:
+    """Appends to the two files of a table; comes from `RowTable.writer`.
 
     Args:
         vectors: ``vectors.npy``, open for reading and writing.
         keys: ``keys.bin``, open for reading and writing.
         count: Complete rows; anything beyond is cut off.
-        hidden_size: Width of a vector.
+        table: Whose files they are.
     """
 
-    def __init__(self, vectors: BinaryIO, keys: BinaryIO, count: int, hidden_size: int):
+    def __init__(self, vectors: BinaryIO, keys: BinaryIO, count: int, table: RowTable):
         self._vectors, self._keys = vectors, keys
-        self._count, self._hidden_size = count, hidden_size
-        self._vectors.truncate(self._write_header() + count * hidden_size * VECTOR_DTYPE.itemsize)
+        self._count, self._table = count, table
+        self._vectors.truncate(self._write_header() + count * table.row.itemsize)
         self._keys.truncate(count * KEY_DTYPE.itemsize)
 
     def append(self, keys: np.ndarray, vectors: np.ndarray) -> None:
@@ -163,26 +200,19 @@ class EmbeddingWriter:
 
         Args:
             keys: (n,) digests that the table does not have.
-            vectors: (n, hidden_size) numbers within the range of float16.
+            vectors: (n, ...) rows: (n, hidden_size) numbers for a table of embeddings.
 
         Raises:
-            InputError: If a number is not finite or too large for float16.
+            InputError: If the table cannot hold a value, see its `to_rows`.
             ValueError: If the shapes do not fit.
         """
-        if vectors.shape != (len(keys), self._hidden_size):
-            raise ValueError(f"{vectors.shape} vectors for {len(keys)} keys of {self._hidden_size} numbers")
-        with np.errstate(over="ignore"):  # turned into an error just below
-            halves = vectors.astype(VECTOR_DTYPE)
-        if not np.isfinite(halves).all():
-            largest = np.finfo(VECTOR_DTYPE).max
-            raise InputError(
-                f"The encoder gave {vectors[~np.isfinite(halves)][0]}, which cannot be stored.",
-                f"finite numbers between -{largest:.0f} and {largest:.0f}",
-                "check the weights of the encoder, or use another one.",
-            )
+        if vectors.shape != (len(keys), *self._table.row.shape):
+            expected = " x ".join(map(str, self._table.row.shape))
+            raise ValueError(f"{vectors.shape} vectors for {len(keys)} keys of {expected or 'no'} numbers")
+        rows = self._table.to_rows(vectors)
         self._count += len(keys)
         self._vectors.seek(0, os.SEEK_END)
-        self._vectors.write(halves.tobytes())
+        self._vectors.write(rows.tobytes())
         self._write_header()
         _flush(self._vectors)
         self._keys.seek(0, os.SEEK_END)
@@ -192,7 +222,7 @@ class EmbeddingWriter:
     def _write_header(self) -> int:
         """Writes the header for the present number of rows and returns its length."""
         self._vectors.seek(0)
-        return self._vectors.write(_npy_header(self._count, self._hidden_size))
+        return self._vectors.write(_npy_header(self._count, self._table.row))
 
 
 class EmbeddingStoreDataset(AbstractDataset[None, EmbeddingStore]):
@@ -252,9 +282,13 @@ def _file_size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _npy_header(count: int, hidden_size: int) -> bytes:
+def _npy_header(count: int, row: np.dtype) -> bytes:
     """Returns the header of a .npy file; its length does not depend on the number of rows."""
     header = io.BytesIO()
-    fields = {"descr": VECTOR_DTYPE.str, "fortran_order": False, "shape": (count, hidden_size)}
+    fields = {
+        "descr": np.lib.format.dtype_to_descr(row.base),
+        "fortran_order": False,
+        "shape": (count, *row.shape),
+    }
     np.lib.format.write_array_header_1_0(header, fields)
     return header.getvalue()

@@ -94,7 +94,7 @@ def encode_images(
         InputError: If a file changes while it is being read, or a vector cannot be stored.
     """
     given = [index for index, path in enumerate(paths) if path is not None]
-    inspected = _in_threads(lambda index: _inspect(paths[index], encoder), given, ahead=4 * _THREADS)
+    inspected = in_threads(lambda index: _inspect(paths[index], encoder), given, ahead=4 * _THREADS)
     files = list(tqdm(inspected, f"Reading {description}", total=len(given), unit="file", mininterval=1))
     problems = {index: file for index, file in zip(given, files, strict=True) if file.problem}
     readable = [(index, file) for index, file in zip(given, files, strict=True) if file.key]
@@ -102,7 +102,7 @@ def encode_images(
 
     def load(positions: np.ndarray) -> Iterator[tuple[int, np.ndarray | None]]:
         chosen = [readable[position] for position in positions]
-        pictures = _in_threads(
+        pictures = in_threads(
             lambda item: _prepare(paths[item[0]], item[1].key, encoder), chosen, ahead=2 * batch_size
         )
         for position, (_, file), picture in zip(positions, chosen, pictures, strict=True):
@@ -166,6 +166,27 @@ def encode_unique(
                     writer.append(keys[list(positions)], encoder.encode(inputs))
                 progress.update(len(batch))
     return table.lookup(unique)[inverse]
+
+
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any], *, ahead: int) -> Iterator[Any]:
+    """Calls a function for each item, some at once.
+
+    Args:
+        function: Frees the interpreter for most of its time, as reading and decoding do.
+        items: Its arguments.
+        ahead: Results that wait in memory, at most.
+
+    Yields:
+        The results, in the order of the items.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        pending: deque[Future] = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 class _File(NamedTuple):
@@ -246,15 +267,3 @@ def _batches(items: Iterable[Any], batch_size: int) -> Iterator[list[Any]]:
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, batch_size)):
         yield batch
-
-
-def _in_threads(function: Callable[[Any], Any], items: Iterable[Any], *, ahead: int) -> Iterator[Any]:
-    """Yields the results in order, with at most `ahead` of them waiting in memory."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        pending: deque[Future] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()

@@ -19,8 +19,9 @@ class TrainingOptions(Parameters):
     gradient_accumulation_steps: PositiveInt = 1
     learning_rate: PositiveFloat = 1e-3
     # adam adds weight_decay to the gradient (coupled L2), adamw shrinks the weights directly.
-    # Both act on every trainable parameter.
-    optimizer: Literal["adam", "adamw"] = "adam"
+    # Both act on every trainable parameter. paged_adamw_8bit is adamw with a state of 8 bits that moves to the
+    # processor's memory where the GPU's is short (bitsandbytes); on a CPU it is adamw.
+    optimizer: Literal["adam", "adamw", "paged_adamw_8bit"] = "adam"
     weight_decay: NonNegativeFloat = 1e-3
     # plateau multiplies the learning rate by plateau_factor after more than plateau_patience epochs in
     # which the monitored metric did not improve; cosine falls to 0 at the last step.

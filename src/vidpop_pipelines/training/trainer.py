@@ -216,13 +216,15 @@ def _named_metrics(
 
 def _create_optimizer(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
     # Given ready-made: the Trainer's own would spare biases from weight decay, which the papers do not.
-    optimizer_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer]
-    return optimizer_class(
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
-        lr=options.learning_rate,
-        weight_decay=options.weight_decay,
-        fused=True,  # one pass over memory: a step of the full SMTPD network takes a fifth less
-    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    settings = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
+    if options.optimizer == "paged_adamw_8bit" and trained[0].is_cuda:
+        from bitsandbytes.optim import PagedAdamW8bit
+
+        return PagedAdamW8bit(trained, **settings)
+    optimizer_class = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
+    # One pass over memory: a step of the full SMTPD network takes a fifth less.
+    return optimizer_class(trained, **settings, fused=True)
 
 
 def _training_arguments(
