@@ -19,9 +19,11 @@ backward pass, on the CPU with a few layers, from which all layers follow: each 
 import argparse
 import gc
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -218,6 +220,12 @@ def compute(architecture: str, way: str, options: BackboneOptions) -> dict:
     }
 
 
+def in_own_process(function: Callable, *arguments: Any) -> Any:
+    """Calls a function in a process of its own: what one leaves in memory would add up over all."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def in_four_bits(lora: dict) -> dict:
     """Returns what `compute` found for LoRA with linear layers in NF4 and optimiser state in 8 bits.
 
@@ -231,6 +239,7 @@ def in_four_bits(lora: dict) -> dict:
 
 def _activations(model: Any, batch: dict[str, torch.Tensor]) -> int:
     """Returns the bytes that a training step keeps of a batch; with checkpointing, those of one layer at a time."""
+    gc.collect()  # of the model before, whose parts refer to each other
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     model.train()
     with _kept(weights) as kept, torch.autocast("cpu", torch.bfloat16):
@@ -294,7 +303,7 @@ def main() -> None:
                 elif way == "QLoRA":
                     found[way] = in_four_bits(found["LoRA"])
                 else:
-                    found[way] = compute(architecture, way, options)
+                    found[way] = in_own_process(compute, architecture, way, options)
                 values = ", ".join(f"{key} {value:,.3g}" for key, value in found[way].items())
                 print(f"{architecture}, batch {BATCH[architecture]}, {way}: {values}", flush=True)
         total = "peak_gib" if on_gpu else "total_gib"

@@ -284,5 +284,6 @@ def _calibration_notes(metrics: dict[str, float]) -> list[str]:
         return ["There are no prediction intervals: no rows, or too few, were left for calibration."]
     return [
         f"Intervals around the probability contain the label of {metrics['coverage']:.1%} of labelled test videos;"
-        f" mean width {metrics['interval_width']:.2f}."
+        f" mean width {metrics['interval_width']:.2f}. One from 0 to 1 leaves the label open: the network is"
+        " not sure enough."
     ]
