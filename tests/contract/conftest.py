@@ -63,7 +63,12 @@ def run_once(sample_project) -> Callable[[str], Run]:
     return run
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if family.second else [])
+        for name, family in FAMILIES.items()
+    ]
+)
 def run(request, run_once) -> Run:
     """Each family's run in turn."""
     return run_once(request.param)

@@ -131,6 +131,7 @@ def test_broken_pictures_are_named_and_never_black(small_project, table, tmp_pat
     assert reasons[ids[3]] == "file not found"
 
 
+@pytest.mark.slow
 def test_several_pipelines_are_one_parent_run_with_one_child_per_family_and_fold(
     tmp_path_factory, small_project
 ):
