@@ -12,6 +12,7 @@ def project(tmp_path) -> Project:
     return create_project(tmp_path / "project")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
     """With several test processes, keeps together what shares fixtures: a module, or a family's contract tests."""
     for item in items:

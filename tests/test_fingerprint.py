@@ -40,6 +40,14 @@ def test_hash_folder_sees_names_and_sizes(tmp_path):
     assert len({before, with_b, hash_folder(tmp_path)}) == 3
 
 
+def test_hash_folder_sees_what_arrays_hold(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    before = hash_folder(tmp_path)
+    assert hash_folder(tmp_path) == before
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert hash_folder(tmp_path) != before
+
+
 def test_hash_arrays_sees_dtype_shape_and_content():
     base = np.arange(6)
     others = [base.astype(np.int32), base.reshape(2, 3), base + 1]

@@ -35,15 +35,17 @@ def hash_large_file(path: Path, n_blocks: int = 64, block_bytes: int = 65_536) -
 
 
 def hash_folder(path: Path) -> str:
-    """Returns the SHA-256 of the names and sizes of a folder's files.
+    """Returns the SHA-256 of the names and sizes of a folder's files, and of the contents of arrays.
 
-    Contents are left out on purpose: a folder holds up to hundreds of thousands of pictures, and the
-    embedding cache hashes each one it uses anyway.
+    Other contents are left out on purpose: a folder holds up to hundreds of thousands of pictures, and the
+    embedding cache hashes each one it uses anyway. Arrays of the same shape have the same size whatever they hold.
     """
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         if file.is_file():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\n".encode())
+            if file.suffix == ".npy":
+                digest.update(hash_file(file).encode())
     return digest.hexdigest()
 
 

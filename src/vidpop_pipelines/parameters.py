@@ -53,6 +53,7 @@ class ComputeOptions(Parameters):
 def _project_parameters() -> type[BaseModel]:
     # Imported here: families import the base classes above from this module.
     from vidpop_pipelines.pipelines.ensemble.parameters import EnsembleParameters
+    from vidpop_pipelines.pipelines.mofa_lite.parameters import MofaFolders, MofaLiteParameters
     from vidpop_pipelines.pipelines.multitask.parameters import MultitaskParameters
     from vidpop_pipelines.pipelines.sample_data.parameters import SampleDataParameters
     from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoInstance, ShortVideoParameters
@@ -73,6 +74,8 @@ def _project_parameters() -> type[BaseModel]:
         tabular: TabularParameters
         ensemble: EnsembleParameters
         multitask: MultitaskParameters
+        mofa: MofaFolders
+        mofa_lite: MofaLiteParameters
 
     return ProjectParameters
 

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from vidpop_pipelines.pipelines.ensemble import pipeline as ensemble
+from vidpop_pipelines.pipelines.mofa_lite import pipeline as mofa_lite
 from vidpop_pipelines.pipelines.multitask import pipeline as multitask
 from vidpop_pipelines.pipelines.sample_data import pipeline as sample_data
 from vidpop_pipelines.pipelines.short_video import pipeline as short_video
@@ -18,6 +19,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "smolvlm2": short_video.create_pipeline("smolvlm2"),
         "ensemble": ensemble.create_pipeline(),
         "multitask": multitask.create_pipeline(),
+        "mofa_lite": mofa_lite.create_pipeline(),
     }
     return {
         "__default__": sum(families.values(), Pipeline([])),
@@ -26,6 +28,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         **{f"{name}_predict": short_video.create_predict_pipeline(name) for name in short_video.INSTANCES},
         "ensemble_predict": ensemble.create_predict_pipeline(),
         "multitask_predict": multitask.create_predict_pipeline(),
+        "mofa_lite_predict": mofa_lite.create_predict_pipeline(),
+        "mofa_lite_analysis": mofa_lite.create_analysis_pipeline(),
         "smtpd_leaderboard": smtpd.create_leaderboard_pipeline(),
         "sample_data": sample_data.create_pipeline(),
     }

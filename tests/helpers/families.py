@@ -13,6 +13,7 @@ from plain_metrics import (
     count_scores,
     curve_scores,
     joined,
+    normalised_scores,
     number_scores,
     two_class_scores,
 )
@@ -242,5 +243,29 @@ FAMILIES: dict[str, Family] = {
         history=("train_loss", 2),
         longer={"multitask__training__epochs": 20},
         rtol=1e-4,
+    ),
+    "mofa_lite": Family(
+        parameters={"mofa_lite__training__epochs": 2, "mofa_lite__n_folds": 3},
+        recompute=normalised_scores,
+        strong={"y_pred_network", "y_pred_kernel", "y_pred_lightgbm"},
+        trivial={"y_pred_mean"},
+        logged={"mofa_lite.training.epochs", "sha256.mofa.train", "runtime.mofa_lite.training.epochs"},
+        artifacts={"comparison.csv", "fold_scores.csv", "attention.csv", "attention.plotly.json"},
+        serving=Serving(
+            example={"text": [0.5] * 64, "image": [0.1] * 64, "video": [-0.2] * 48},
+            answers={"video_id", "target", "y_pred", "lower", "upper"},
+            keys={"target": ["views", "likes", "comments"]},
+            interval=("lower", "y_pred", "upper"),
+            alike=lambda project: [({"video": ABSENT}, {"video": None})],
+            different=lambda project: [{"text": [-2.0] * 64}, {"video": ABSENT}],
+            refused=[({"text": [0.5] * 3}, "text"), ({"image": "a picture"}, "image")],
+        ),
+        history=("validation_score", 2),
+        resume_state="**/*.joblib",
+        longer={"mofa_lite__training__epochs": 6},
+        resumes="are there already",
+        # The others are in its folder for testing.
+        rows_read=120,
+        forecast_parameters={"mofa__test": "data/01_raw/sample/mofa/train"},
     ),
 }

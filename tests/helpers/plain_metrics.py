@@ -78,6 +78,22 @@ def class_scores(predictions: pd.DataFrame, target: str) -> Scores:
     return values
 
 
+def normalised_scores(predictions: pd.DataFrame) -> Scores:
+    """NMSE of each target, their mean, and the same mean out of fold."""
+    values = _interval_scores(predictions.query("split == 'test'"))
+    for split, prefix in (("test", ""), ("val", "oof_")):
+        rows = predictions.query("split == @split")
+        for suffix, column in _forecasts(rows).items():
+            errors = {}
+            for target, part in rows.groupby("target"):
+                truth, forecast = _known(part, column)
+                errors[target] = np.sum((forecast - truth) ** 2) / np.sum((truth - truth.mean()) ** 2)
+            values[f"{prefix}score{suffix}"] = np.mean(list(errors.values()))
+            if split == "test":
+                values |= {f"nmse_{target}{suffix}": error for target, error in errors.items()}
+    return values
+
+
 def two_class_scores(predictions: pd.DataFrame) -> Scores:
     """Scores of the probability of a class, and its correlations with the raw metric."""
     test = predictions.query("split == 'test' and target == 'popular'")

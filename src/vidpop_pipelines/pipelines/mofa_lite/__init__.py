@@ -1,0 +1,1 @@
+"""MoFA-Lite: views, likes and comments from precomputed features, by modality attention."""
