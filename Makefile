@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Two processes: most tests run Kedro, which keeps a core or two busy by itself.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 2
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test test-all lint bench clean

@@ -12,10 +12,15 @@ def project(tmp_path) -> Project:
     return create_project(tmp_path / "project")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
     """With several test processes, keeps together what shares fixtures: a module, or a family's contract tests."""
-    for item in items:
-        family = getattr(item, "callspec", None) and item.callspec.params.get("run")
-        group = f"contract of {family}" if family else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class SharedFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module, _, test = nodeid.partition("::")
+            family = test.partition("[")[2]
+            return f"contract of {family}" if family and module.startswith("tests/contract/") else module
+
+    return SharedFixtures(config, log)
