@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 2
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test test-all lint bench clean
+.PHONY: run serve test test-all lint bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -25,6 +25,13 @@ run: $(INSTALLED)
 	@echo "Lineage   $(BIN)/kedro viz run"
 	@echo "Runs      $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db"
 
+## serve: answer requests with the champion, e.g. make serve FAMILY=smtpd_ep; VERSION=latest or a number serves another
+VERSION ?= champion
+PORT ?= 5001
+serve: $(INSTALLED)
+	@test -n "$(FAMILY)" || { echo "Which model? make serve FAMILY=smtpd_ep [VERSION=latest|number] [PORT=5001]"; exit 1; }
+	$(BIN)/kedro serve --family=$(FAMILY) --version=$(VERSION) --port=$(PORT)
+
 ## test: lint and the fast tests (under 10 minutes)
 test: lint
 	$(PYTEST) -m "not slow"
@@ -39,6 +46,7 @@ lint: $(INSTALLED)
 
 ## bench: performance claims, each against its written-down reference
 bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,bench]"
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:

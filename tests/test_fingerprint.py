@@ -1,6 +1,7 @@
 import hashlib
 
 import numpy as np
+import planted
 
 from vidpop_pipelines.fingerprint import (
     combine,
@@ -9,6 +10,7 @@ from vidpop_pipelines.fingerprint import (
     hash_file,
     hash_folder,
     hash_large_file,
+    hash_test_set,
 )
 
 
@@ -58,3 +60,12 @@ def test_hash_arrays_sees_dtype_shape_and_content():
 def test_combine_depends_on_every_part():
     assert combine("a", {"b": 1}) == combine("a", {"b": 1}) != combine("a", {"b": 2})
     assert len(hash_code()) == 64
+
+
+def test_hash_test_set_sees_test_videos_and_truth_but_no_forecast():
+    table = planted.views_table(planted.noise(1, 0.2))
+    same = table.assign(y_pred=1.0, fold=3).sample(frac=1, random_state=0)
+    is_test = table["split"] == "test"
+    assert hash_test_set(table) == hash_test_set(same) == hash_test_set(table[is_test])
+    others = [table.assign(y_true=table["y_true"] + 1), table.iloc[1:], table.assign(target="likes")]
+    assert len({hash_test_set(other) for other in [table, *others]}) == 4

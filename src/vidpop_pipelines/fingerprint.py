@@ -82,3 +82,10 @@ def hash_table(table: pd.DataFrame) -> str:
     """Returns the SHA-256 of a table's column names and rows; the index does not count."""
     rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
     return combine(list(table.columns), hash_arrays([rows]))
+
+
+def hash_test_set(predictions: pd.DataFrame) -> str:
+    """Returns the SHA-256 of what a predictions table is scored on: its test videos and their truth."""
+    keys = ["video_id", "target", "step"]
+    test = predictions.loc[predictions["split"] == "test", [*keys, "y_true"]]
+    return hash_table(test.astype({"video_id": object, "target": object}).sort_values(keys))

@@ -10,15 +10,17 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from vidpop_pipelines.datasets.folder import ModelFolderDataset
 from vidpop_pipelines.errors import InputError, input_error
+from vidpop_pipelines.run_record import RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -140,13 +142,36 @@ class FurtherProcesses:
                 raise SystemExit(0)
 
 
+class OptionalInputs:
+    """Lets nodes tagged `inputs_may_be_absent` run where some of their files do not exist: these are None.
+
+    Whether a file exists is looked up when it is loaded: the same run may have written it by then. Inputs keep their
+    names, so that Kedro still runs these nodes after whatever writes their inputs, in every combination of pipelines.
+    """
+
+    # Before any other hook has looked datasets up in the catalog.
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+        """Puts an `OptionalDataset` around each input that this run does not produce."""
+        from vidpop_pipelines.datasets.optional import OptionalDataset
+
+        nodes = [node for node in pipeline.nodes if "inputs_may_be_absent" in node.tags]
+        names = {name for node in nodes for name in node.inputs} - pipeline.all_outputs()
+        for name in sorted(names):
+            if not name.startswith("params:"):
+                catalog[name] = OptionalDataset(catalog.config_resolver.resolve_pattern(name))
+
+
 class Tracking:
-    """Logs parameters, inputs, metrics and artifacts of each family to its MLflow run."""
+    """Logs parameters, inputs, metrics and artifacts of each family to its MLflow run.
+
+    Every run has the tags `family`, `protocol`, `data_fingerprint`, `test_fingerprint`, `git_commit` and
+    `environment`, as far as they apply, and its raw inputs as dataset inputs.
+    """
 
     def __init__(self) -> None:
         self._catalog: Any = None
-        self._runs: dict[str, str] = {}
-        self._seconds: dict[str, dict[str, float]] = {}
+        self._records: dict[str, RunRecord] = {}
         self._started: dict[str, float] = {}
 
     @hook_impl
@@ -159,58 +184,98 @@ class Tracking:
         """Opens one run per family; kedro-mlflow, whose hook comes before, has opened the pipeline's."""
         import mlflow
 
-        self._catalog, self._runs, self._seconds = catalog, {}, {}
+        from vidpop_pipelines.fingerprint import hash_path
+
+        self._catalog, self._records = catalog, {}
+        self._runtime_parameters = dict(_dotted(run_params["runtime_params"]))
         parent = mlflow.active_run()
-        if parent is None:
-            return
-        mlflow.log_params({f"runtime.{key}": value for key, value in _dotted(run_params["runtime_params"])})
         families = list(dict.fromkeys(_family(node) for node in pipeline.nodes if node.namespace))
+        if parent is not None:
+            mlflow.log_params({f"runtime.{key}": value for key, value in self._runtime_parameters.items()})
         for family in families:
-            run_id = parent.info.run_id
-            if len(families) > 1:
-                with mlflow.start_run(run_name=family, nested=True) as child:
-                    run_id = child.info.run_id
-            self._runs[family] = run_id
-            tags = {"family": family, "environment": self._environment, "git_commit": _git_commit()}
-            for key, value in tags.items():
-                mlflow.MlflowClient().set_tag(run_id, key, value)
+            record = self._records[family] = RunRecord(family)
+            nodes = [node for node in pipeline.nodes if _family(node) == family]
+            record.find_nodes(pipeline)
+            names = sorted({name for node in nodes for name in node.inputs} & pipeline.inputs())
+            inputs = [name for name in names if _tracked_as(catalog, name) == "input"]
+            record.inputs = {name: hash_path(_path(catalog, name)) for name in inputs}
+            if parent is None:
+                continue
+            nested = (
+                mlflow.start_run(run_name=family, nested=True) if len(families) > 1 else nullcontext(parent)
+            )
+            with nested as run:
+                record.run_id = run.info.run_id
+                self._describe_run(record)
+
+    def _describe_run(self, record: RunRecord) -> None:
+        """Tags the active run, and logs its raw inputs."""
+        import mlflow
+        from mlflow.data.dataset_source_registry import resolve_dataset_source
+        from mlflow.data.meta_dataset import MetaDataset
+
+        mlflow.set_tags(
+            {"family": record.family, "environment": self._environment, "git_commit": _git_commit()}
+        )
+        if not record.inputs:
+            return
+        mlflow.set_tag("data_fingerprint", record.data_fingerprint)
+        mlflow.log_params({f"sha256.{name}": digest for name, digest in record.inputs.items()})
+        context = "prediction" if record.family.endswith("_predict") else "training"
+        for name, digest in record.inputs.items():
+            source = resolve_dataset_source(str(_path(self._catalog, name)))
+            # MLflow allows digests of 36 characters; the whole one is a parameter.
+            mlflow.log_input(MetaDataset(source, name=name, digest=digest[:36]), context=context)
 
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> None:
-        """Makes the family's run the active one, and logs the node's parameters and inputs to it."""
+        """Makes the family's run the active one, and logs the node's parameters to it."""
         import mlflow
         from pydantic import BaseModel
 
         from vidpop_pipelines.parameters import flatten
 
         self._started[node.name] = time.perf_counter()
-        run_id = self._runs.get(_family(node))
-        if run_id is None:
+        record = self._records.get(_family(node))
+        if record is None or record.run_id is None:
             return
         active = mlflow.active_run()
-        if active is None or active.info.run_id != run_id:
-            mlflow.start_run(run_id=run_id, nested=True)
+        if active is None or active.info.run_id != record.run_id:
+            mlflow.start_run(run_id=record.run_id, nested=True)
         for name, value in inputs.items():
             if isinstance(value, BaseModel):
                 mlflow.log_params(flatten(value, name.removeprefix("params:")))
-            elif _tracked_as(self._catalog, name) == "input":
-                from vidpop_pipelines.fingerprint import hash_path
-
-                mlflow.log_param(f"sha256.{name}", hash_path(_path(self._catalog, name)))
+                if hasattr(value, "protocol"):
+                    record.protocol = value.protocol
+                    mlflow.set_tag("protocol", value.protocol)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Any) -> None:
-        """Logs what the catalog marks as metrics or artifact."""
+        """Logs what the catalog marks as metrics or artifact, and notes model and predictions in `run.json`."""
         import mlflow
 
-        run_id = self._runs.get(_family(node))
-        kind = _tracked_as(self._catalog, dataset_name)
-        if run_id is None:
+        from vidpop_pipelines.fingerprint import hash_test_set
+
+        record = self._records.get(_family(node))
+        if record is None:
             return
+        kind, run_id = _tracked_as(self._catalog, dataset_name), record.run_id
+        if dataset_name == f"{record.family}.model":
+            dataset = self._catalog.get(dataset_name)
+            if isinstance(dataset, ModelFolderDataset):
+                record.model_bytes = dataset.size()
+        if dataset_name == f"{record.family}.predictions":
+            record.test_fingerprint = hash_test_set(data)
+            # Not only at the end: `comparison` reads it in the same run.
+            self._save(record)
+            if run_id:
+                tags = {"test_fingerprint": record.test_fingerprint, "protocol": record.protocol}
+                for key, value in tags.items():
+                    mlflow.MlflowClient().set_tag(run_id, key, value)
         # By its id: Kedro saves after the node's run has been closed.
-        if kind == "metrics":
+        if run_id and kind == "metrics":
             mlflow.log_metrics(data, run_id=run_id)
-        if kind in ("metrics", "artifact"):
+        if run_id and kind in ("metrics", "artifact"):
             mlflow.log_artifact(str(_path(self._catalog, dataset_name)), run_id=run_id)
 
     @hook_impl
@@ -218,32 +283,25 @@ class Tracking:
         """Notes the node's seconds (without loading and saving), and steps back to the pipeline's run."""
         import mlflow
 
-        family = _family(node)
-        seconds = self._seconds.setdefault(family, {})
-        seconds[node.short_name] = round(time.perf_counter() - self._started[node.name], 3)
-        if len(self._runs) > 1 and family in self._runs:
+        record = self._records.get(_family(node))
+        if record is None:
+            return
+        record.seconds[node.short_name] = round(time.perf_counter() - self._started[node.name], 3)
+        if len(self._records) > 1 and record.run_id:
             mlflow.end_run()
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], catalog: Any) -> None:
-        """Writes each family's `run.json`: timings, peak memory, versions, environment."""
-        for family, seconds in self._seconds.items():
-            name = f"{family}.run"
-            if family and name in catalog:
-                catalog.save(
-                    name,
-                    {
-                        "pipeline": family,
-                        "environment": self._environment,
-                        "git_commit": _git_commit(),
-                        "mlflow_run_id": self._runs.get(family),
-                        "seconds": seconds,
-                        "total_seconds": round(sum(seconds.values()), 3),
-                        "peak_memory_mb": _peak_memory_mb(),
-                        "versions": _versions(),
-                        "runtime_parameters": dict(_dotted(run_params["runtime_params"])),
-                    },
-                )
+    def after_pipeline_run(self) -> None:
+        """Writes each family's `run.json`: timings, sizes, peak memory, versions, environment."""
+        for record in self._records.values():
+            self._save(record)
+
+    def _save(self, record: RunRecord) -> None:
+        name = f"{record.family}.run"
+        if name in self._catalog:
+            run = {"environment": self._environment, "git_commit": _git_commit()}
+            run["runtime_parameters"] = self._runtime_parameters
+            self._catalog.save(name, record.summary() | run)
 
 
 def _dotted(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -260,17 +318,3 @@ def _git_commit() -> str:
     command = ["git", "rev-parse", "HEAD"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
     return result.stdout.strip() or "not a git checkout"
-
-
-def _peak_memory_mb() -> float:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    packages = ("vidpop_pipelines", "kedro", "mlflow", "torch", "transformers", "catboost", "scikit-learn")
-    return {"python": sys.version.split()[0]} | {package: version(package) for package in packages}

@@ -52,9 +52,11 @@ class ComputeOptions(Parameters):
 
 def _project_parameters() -> type[BaseModel]:
     # Imported here: families import the base classes above from this module.
+    from vidpop_pipelines.pipelines.comparison.parameters import ComparisonParameters
     from vidpop_pipelines.pipelines.ensemble.parameters import EnsembleParameters
     from vidpop_pipelines.pipelines.mofa_lite.parameters import MofaFolders, MofaLiteParameters
     from vidpop_pipelines.pipelines.multitask.parameters import MultitaskParameters
+    from vidpop_pipelines.pipelines.promote.parameters import PromoteParameters
     from vidpop_pipelines.pipelines.sample_data.parameters import SampleDataParameters
     from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoInstance, ShortVideoParameters
     from vidpop_pipelines.pipelines.smtpd.parameters import SmtpdInstance, SmtpdParameters
@@ -76,6 +78,8 @@ def _project_parameters() -> type[BaseModel]:
         multitask: MultitaskParameters
         mofa: MofaFolders
         mofa_lite: MofaLiteParameters
+        comparison: ComparisonParameters
+        promote: PromoteParameters
 
     return ProjectParameters
 

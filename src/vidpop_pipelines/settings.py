@@ -11,6 +11,7 @@ from vidpop_pipelines.errors import WithoutTraceback
 from vidpop_pipelines.hooks import (
     FurtherProcesses,
     InputCheck,
+    OptionalInputs,
     ParameterCheck,
     PlainErrors,
     ResumeCleanup,
@@ -28,7 +29,15 @@ warnings.filterwarnings("ignore", message="One or more dataset names contain")
 for handler in logging.getLogger().handlers:
     handler.addFilter(WithoutTraceback())
 
-HOOKS = (ParameterCheck(), InputCheck(), FurtherProcesses(), Tracking(), ResumeCleanup(), PlainErrors())
+HOOKS = (
+    ParameterCheck(),
+    InputCheck(),
+    OptionalInputs(),
+    FurtherProcesses(),
+    Tracking(),
+    ResumeCleanup(),
+    PlainErrors(),
+)
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {

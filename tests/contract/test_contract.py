@@ -91,6 +91,27 @@ def test_mlflow_run_has_parameters_metrics_history_and_artifacts(run):
     assert version.run_id == logged.info.run_id
 
 
+def test_registered_version_carries_its_model_card_and_where_it_comes_from(run):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{run.project.path / 'mlflow.db'}")
+    version = client.get_model_version(run.name, "1")
+    card = (run.reporting / "model_card.md").read_text()
+    assert card.startswith(f"# {run.name}, version 1") and "## Limits" in card
+    # Long descriptions are cut.
+    assert version.description[:1000] == card[:1000]
+    files = client.list_logged_model_artifacts(version.source.removeprefix("models:/"))
+    assert "model_card.md" in {file.path for file in files}
+
+    logged, summary = client.get_run(version.run_id), run.read_json("run.json")
+    for tag in ("protocol", "data_fingerprint", "test_fingerprint", "environment", "git_commit"):
+        assert version.tags[tag] == logged.data.tags[tag] == summary[tag], tag
+    assert version.tags["family"] == logged.data.tags["family"] == run.name
+    names = {given.dataset.name for given in logged.inputs.dataset_inputs}
+    assert names == set(summary["inputs"]) and names
+    assert summary["training_seconds"] > 0 and summary["model_bytes"] > 0
+
+
 def test_forecast_round_trip_equals_the_predictions(run):
     """Forecasting the training table gives, for test videos, what the run predicted for them."""
     run.project.run(f"{run.name}_predict", **run.family.forecast_parameters)

@@ -1,70 +1,17 @@
 """The registered model of each family behind MLflow's own server, asked over HTTP."""
 
-import contextlib
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 from families import ABSENT
-
-
-@contextlib.contextmanager
-def served(run):
-    """Serves version 1 of the family's registered model; yields a function that posts videos."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{run.name}/1"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    environment = run.project.environment()
-    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{run.project.path / 'mlflow.db'}"
-    # The server starts workers by name: find those of this environment first.
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    log = run.project.path / f"{run.name}.server.log"
-    with open(log, "w") as output:
-        server = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/ping", server, log)
-        yield lambda videos: post(port, videos)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        if server.poll() is not None:
-            pytest.fail(f"the server ended:\n{log.read_text()}")
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.5)
-    pytest.fail(f"the server did not answer:\n{log.read_text()}")
-
-
-def post(port: int, videos: list[dict]) -> tuple[int, dict]:
-    body = json.dumps({"dataframe_records": videos}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+from servers import served
 
 
 def test_served_model_answers_forecasts_and_refuses_bad_requests(run):
     serving = run.family.serving
     lower, forecast, upper = serving.interval
-    with served(run) as ask:
+    model = ["-m", "mlflow", "models", "serve", "-m", f"models:/{run.name}/1", "--env-manager", "local"]
+    with served(run.project, model) as ask:
 
         def ask_changed(changes: dict) -> tuple[int, dict]:
             request = serving.example | changes

@@ -67,3 +67,10 @@ def test_optional_dataset_is_none_where_nothing_is(tmp_path):
     assert dataset.load() is None
     (tmp_path / "value.json").write_text("[1]")
     assert dataset.load() == [1]
+
+
+def test_size_counts_the_models_own_files_only(dataset, tmp_path):
+    dataset.save(Word("four"))
+    (tmp_path / "model/epochs").mkdir()
+    (tmp_path / "model/epochs/1.bin").write_bytes(b"0" * 1000)
+    assert dataset.size() == len('"four"') + len("four")

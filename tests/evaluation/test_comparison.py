@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vidpop_pipelines.evaluation import comparison
-from vidpop_pipelines.evaluation.comparison import paired_bootstrap
+from vidpop_pipelines.evaluation.comparison import paired_bootstrap, paired_bootstrap_srcc
 
 
 def test_difference_by_hand_with_missing_days():
@@ -83,3 +83,36 @@ def test_unequal_cells_are_refused():
         paired_bootstrap(np.ones((2, 2)), np.ones((3, 2)), seed=0)
     with pytest.raises(ValueError, match="no error"):
         paired_bootstrap(np.full((2, 2), np.nan), np.full((2, 2), np.nan), seed=0)
+
+
+def test_rank_correlations_by_hand():
+    truth = np.arange(5.0)
+    same, reverse = truth**3, -truth
+    result = paired_bootstrap_srcc(truth, same, reverse, seed=0)
+    # 1 - SRCC is 0 and 2: a is better by 2 in every resample that can be ranked.
+    assert (result.difference, result.lower, result.upper) == pytest.approx((-2.0, -2.0, -2.0))
+    assert result.probability == 1.0
+    assert paired_bootstrap_srcc(truth, same, 2 * same + 1, seed=0).difference == 0.0
+
+
+def test_rank_correlation_interval_agrees_with_the_plain_procedure(monkeypatch):
+    from scipy.stats import spearmanr
+
+    monkeypatch.setattr(comparison, "BLOCK_SIZE", 500)
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=40)
+    a, b = truth + rng.normal(size=40), truth + 2 * rng.normal(size=40)
+    result = paired_bootstrap_srcc(truth, a, b, seed=1)
+    assert result.difference == pytest.approx(spearmanr(truth, b).statistic - spearmanr(truth, a).statistic)
+    drawn = []
+    for rows in np.random.default_rng(2).integers(40, size=(1000, 40)):
+        correlation = [spearmanr(truth[rows], forecast[rows]).statistic for forecast in (a, b)]
+        drawn.append(correlation[1] - correlation[0])
+    spread = np.std(drawn)
+    assert result.lower == pytest.approx(np.quantile(drawn, 0.025), abs=0.15 * spread)
+    assert result.upper == pytest.approx(np.quantile(drawn, 0.975), abs=0.15 * spread)
+
+
+def test_constant_forecast_has_no_rank_correlation_to_compare():
+    with pytest.raises(ValueError, match="constant"):
+        paired_bootstrap_srcc(np.arange(4.0), np.arange(4.0), np.ones(4), seed=0)

@@ -87,6 +87,12 @@ class ModelFolderDataset(AbstractDataset[Any, Any]):
             os.replace(entry, self._filepath / entry.name)
         staging.rmdir()
 
+    def size(self) -> int:
+        """Returns the size of the model's files in bytes."""
+        files = [path for path in self._filepath.rglob("*") if path.is_file()]
+        own = [path for path in files if path.relative_to(self._filepath).parts[0] not in self._keep]
+        return sum(path.stat().st_size for path in own)
+
     def _exists(self) -> bool:
         return (self._filepath / "config.json").is_file()
 

@@ -5,8 +5,6 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from vidpop_pipelines.errors import InputError
-
 
 class OptionalDataset(AbstractDataset[Any, Any]):
     """Loads another dataset, or None where there is nothing to load.
@@ -29,8 +27,8 @@ class OptionalDataset(AbstractDataset[Any, Any]):
         return self._dataset.load() if self._dataset.exists() else None
 
     def save(self, data: Any) -> None:
-        """Optional datasets are inputs only."""
-        raise InputError(f"{self._dataset}: read only.")
+        """Saves the other dataset."""
+        self._dataset.save(data)
 
     def _exists(self) -> bool:
         return True

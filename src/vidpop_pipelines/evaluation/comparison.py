@@ -101,3 +101,65 @@ def _mean_over_days(sums_and_counts: np.ndarray) -> np.ndarray:
     sums, counts = np.split(sums_and_counts, 2, axis=1)
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     return np.nanmean(means, axis=1)
+
+
+def paired_bootstrap_srcc(
+    truth: np.ndarray,
+    forecast_a: np.ndarray,
+    forecast_b: np.ndarray,
+    *,
+    seed: int,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> BootstrapComparison:
+    """Compare the rank correlations (Spearman) of two forecasts of the same videos with their truth.
+
+    Videos are drawn with replacement, both forecasts with the same draw, and ranked anew.
+
+    Args:
+        truth: (N,) truth, all known.
+        forecast_a: (N,) forecast a, in any units.
+        forecast_b: (N,) forecast b, in any units.
+        seed: Seed of the draws.
+        n_resamples: Number of draws.
+        confidence: Probability of the percentile interval.
+
+    Returns:
+        As of an error, below zero a is better: the difference is 1 - SRCC of a minus 1 - SRCC of b. Resamples
+        in which one of the two is undefined (all values drawn are the same) are left out.
+
+    Raises:
+        ValueError: If the correlation of either forecast is undefined, or shapes differ.
+    """
+    values = np.stack([np.asarray(column, np.float64) for column in (truth, forecast_a, forecast_b)])
+    n_videos = values.shape[1]
+    difference = _srcc_difference(values[:, None, :])[0]
+    if np.isnan(difference):
+        raise ValueError("a forecast is missing or constant: it has no rank correlation")
+    rng = np.random.default_rng(seed)
+    resampled = []
+    for start in range(0, n_resamples, max(1, BLOCK_SIZE // n_videos)):
+        n_draws = min(max(1, BLOCK_SIZE // n_videos), n_resamples - start)
+        resampled.append(_srcc_difference(values[:, rng.integers(n_videos, size=(n_draws, n_videos))]))
+    drawn = np.concatenate(resampled)
+    drawn = drawn[~np.isnan(drawn)]
+    tail = (1 - confidence) / 2
+    lower, upper = np.quantile(drawn, [tail, 1 - tail])
+    return BootstrapComparison(
+        difference=float(difference),
+        lower=float(lower),
+        upper=float(upper),
+        probability=float(np.mean(drawn < 0) + np.mean(drawn == 0) / 2),
+    )
+
+
+def _srcc_difference(values: np.ndarray) -> np.ndarray:
+    """Return SRCC of b minus SRCC of a in each of B resamples of (3, B, N) truth, a and b; NaN where undefined."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values, axis=-1, nan_policy="propagate")
+    centred = ranks - (values.shape[-1] + 1) / 2
+    scale = np.sqrt((centred**2).sum(axis=-1))
+    truth, scale = centred[0], np.where(scale > 0, scale, np.nan)
+    srcc = [(truth * centred[k]).sum(axis=-1) / (scale[0] * scale[k]) for k in (1, 2)]
+    return srcc[1] - srcc[0]

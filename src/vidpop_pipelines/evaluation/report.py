@@ -1,8 +1,9 @@
-"""One self-contained HTML page per run: notes, tables and figures, readable without network."""
+"""Reports: one self-contained HTML page with notes, tables and figures, readable without network; or Markdown."""
 
 import html
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -47,3 +48,23 @@ def html_report(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
+
+
+def markdown_report(title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Renders notes and tables as Markdown; see `html_report` for the arguments and the numbers."""
+    parts = [f"# {title}", *notes]
+    for heading, table in tables.items():
+        parts += [f"## {heading}", _markdown_table(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: pd.DataFrame) -> str:
+    def cell(value: object) -> str:
+        if pd.isna(value):
+            return "–"
+        text = _format_number(value) if isinstance(value, float | np.floating) else str(value)
+        return text.replace("|", "\\|")
+
+    align = ["---:" if pd.api.types.is_numeric_dtype(table[name]) else "---" for name in table]
+    rows = [list(table.columns), align, *(map(cell, row) for row in table.itertuples(index=False))]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from vidpop_pipelines.training.metric_logger import MetricLogger, MlflowMetricLogger, NoMetricLogger
 
+# By these MLflow's runs are found and compared; the hook `Tracking` sets them.
+RUN_TAGS = ("family", "protocol", "data_fingerprint", "git_commit", "environment")
+
 
 @contextmanager
 def fold_logger(name: str, n_folds: int) -> Iterator[MetricLogger]:
@@ -24,5 +27,7 @@ def fold_logger(name: str, n_folds: int) -> Iterator[MetricLogger]:
     elif n_folds == 1:
         yield MlflowMetricLogger()
     else:
-        with mlflow.start_run(run_name=name, nested=True, tags={"fold": name}):
+        tags = mlflow.MlflowClient().get_run(mlflow.active_run().info.run_id).data.tags
+        of_family = {key: value for key, value in tags.items() if key in RUN_TAGS}
+        with mlflow.start_run(run_name=name, nested=True, tags=of_family | {"fold": name}):
             yield MlflowMetricLogger()

@@ -1,0 +1,1 @@
+"""Comparison: one leaderboard of all families that have been run."""

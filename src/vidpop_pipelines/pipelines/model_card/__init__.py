@@ -1,0 +1,1 @@
+"""Model cards: what a registered version was trained on, how good it is, and where its limits are."""
