@@ -1,11 +1,8 @@
 """The short-video pipelines from the command line: what a user types, and what stands on the disk afterwards."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -127,35 +124,6 @@ def test_published_protocol_says_so_and_has_no_calibration(small_project, tmp_pa
     assert set(predictions["split"]) == {"test"} and predictions["lower"].isna().all()
     np.testing.assert_allclose(predictions["y_pred"], predictions["y_pred_network"])
     assert "Protocol published" in (tmp_path / "08_reporting/timesformer/report.html").read_text()
-
-
-@pytest.mark.slow
-def test_killed_run_goes_on_to_the_same_result(small_project, tmp_path):
-    """SIGKILL in the middle of the training; the next run resumes it and ends like one that was never killed."""
-    parameters = {"timesformer__training__epochs": 8}
-    small_project.run("timesformer", output=tmp_path / "whole", **parameters)
-
-    given = ",".join(f"{key.replace('__', '.')}={value}" for key, value in parameters.items())
-    command = small_project.command(
-        "run", "--pipeline=timesformer", f"--params=output={tmp_path / 'killed'},{given}"
-    )
-    resume = tmp_path / "killed/06_models/.resume/timesformer"
-    process = subprocess.Popen(
-        command, cwd=small_project.path, env=small_project.environment(), start_new_session=True
-    )
-    while not list(resume.glob("checkpoint-*/complete")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    result = small_project.run("timesformer", output=tmp_path / "killed", **parameters)
-    assert "epoch 1 of 8" not in result.stdout + result.stderr
-    assert not resume.exists()
-    whole, killed = (
-        pd.read_parquet(tmp_path / run / "07_model_output/timesformer/predictions.parquet")
-        for run in ("whole", "killed")
-    )
-    pd.testing.assert_frame_equal(whole, killed)
 
 
 @pytest.mark.slow
