@@ -1,9 +1,14 @@
 """Fixtures for all tests."""
 
 import pytest
+from hypothesis import settings
 from tests_project import Project, create_project
 
 pytest_plugins = ["tiny_encoders"]
+
+# No test is timed: an example may be slow because the machine is busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

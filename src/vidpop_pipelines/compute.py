@@ -29,7 +29,8 @@ def parallel_map(
         options: Backend, number of calls at once, scheduler address.
         description: Label of a progress bar; None for no bar.
         resume_folder: Where finished results are kept, so that a killed run goes on; the caller deletes it when
-            its pipeline ends. On a cluster the workers need to reach it.
+            its pipeline ends. On a cluster the workers need to reach it. Like the Trainer's own state these files
+            are pickles, and nothing else may be kept in them.
         fingerprint: Digest of everything that the results depend on; only needed with a folder.
 
     Returns:

@@ -1,8 +1,8 @@
 """The one way into MLflow's registry: a model's folder and the code that serves it (no pickle), its card, its alias."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,18 +13,6 @@ CHAMPION = "champion"
 CARD_FILE = "model_card.md"
 # MLflow's limit of a description.
 _LONGEST_DESCRIPTION = 5000
-
-# What a serving process needs beside this package, whose source travels with the model.
-_REQUIREMENTS = (
-    "mlflow",
-    "torch",
-    "torchvision",
-    "transformers",
-    "catboost",
-    "scikit-learn",
-    "pandas",
-    "pydantic",
-)
 
 
 @dataclass(frozen=True)
@@ -44,14 +32,7 @@ class Version:
     tags: Mapping[str, str]
 
 
-def register_pyfunc(
-    name: str,
-    code: Path,
-    model: Any,
-    signature: Any,
-    input_example: Any,
-    further_requirements: Sequence[str] = (),
-) -> dict[str, Any]:
+def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_example: Any) -> dict[str, Any]:
     """Logs a model to the active run and registers it as a new version.
 
     Args:
@@ -60,7 +41,6 @@ def register_pyfunc(
         model: The trained model; its `save(folder)` fills `context.artifacts["model"]` of the served code.
         signature: MLflow signature of requests and answers.
         input_example: A request, stored with the model.
-        further_requirements: Packages that only this model needs to be served.
 
     Returns:
         `name`, `version` and `model_uri`.
@@ -78,12 +58,23 @@ def register_pyfunc(
             signature=signature,
             input_example=input_example,
             # Given here, since MLflow would start a second Python and import everything to find them.
-            pip_requirements=[
-                f"{needed}=={version(needed)}" for needed in (*_REQUIREMENTS, *further_requirements)
-            ],
+            pip_requirements=pinned_requirements(),
             registered_model_name=name,
         )
     return {"name": name, "version": str(info.registered_model_version), "model_uri": info.model_uri}
+
+
+def pinned_requirements() -> list[str]:
+    """Returns what a serving process needs beside this package, whose source travels with the model.
+
+    All that `pyproject.toml` names, extras aside, in the versions installed here: a list per family would have to
+    follow each of its imports.
+    """
+    from packaging.requirements import Requirement
+
+    needed = [Requirement(text) for text in requires("vidpop_pipelines") or []]
+    names = [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return [f"{name}=={version(name)}" for name in names]
 
 
 def describe_version(name: str, version: str, card: str, tags: dict[str, str]) -> None:

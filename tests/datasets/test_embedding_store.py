@@ -196,7 +196,7 @@ def cut(path: Path, n_bytes: int) -> None:
 ROWS = st.lists(st.integers(0, 500), unique=True, max_size=40)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), names=ROWS, queries=st.lists(st.integers(0, 500), max_size=20))
 def test_lookup_returns_what_was_put_in(tmp_path_factory, data, names, queries):
     numbers = st.floats(-65000, 65000, width=32)

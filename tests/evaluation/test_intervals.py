@@ -99,7 +99,7 @@ def test_same_after_json():
     assert read.half_widths.tolist() == intervals.half_widths.tolist()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     n=st.integers(19, 60),
     coverage=st.sampled_from([0.5, 0.8, 0.9, 0.95]),

@@ -4,7 +4,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -83,7 +83,6 @@ def test_undefined_rank_correlation_is_nan(y_true, y_pred, rankable):
 values = arrays(np.float64, (12, 3), elements=st.integers(0, 5).map(float))
 
 
-@settings(deadline=None)
 @given(y_true=values, y_pred=values, known=arrays(bool, (12, 3)))
 def test_score_days_agrees_with_scipy(y_true, y_pred, known):
     from scipy.stats import spearmanr

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from kedro.io import DataCatalog
@@ -163,7 +163,6 @@ def test_validator_of_a_catalog_entry(tmp_path):
 cells = arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32) | st.just(np.nan))
 
 
-@settings(deadline=None)
 @given(y_true=cells, order=st.permutations(range(12)))
 def test_to_matrix_undoes_build_in_any_row_order(y_true, order):
     y_pred = np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -108,7 +108,7 @@ def test_negative_counts_are_refused():
         count_scores(np.array([-1.0, 2.0]), np.array([1.0, 2.0]))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(arrays(np.float64, (6, 2), elements=st.integers(0, 10**6).map(float)), st.integers(2, 1000))
 def test_scores_change_with_the_unit_as_they_should(values, factor):
     y_true, y_pred = values.T

@@ -40,11 +40,6 @@ def notes(figure: go.Figure) -> str:
     return " | ".join(annotation.text for annotation in figure.layout.annotations)
 
 
-NAMES = ["duration", "<language>", "has tags"]
-SHAP = np.array([[1.0, 0.2, 0.0], [-1.0, 0.2, 0.5], [2.0, -0.3, 0.0], [-2.0, -0.3, 0.0]])
-FEATURES = np.array([[10.0, np.nan, 0], [2.0, np.nan, 1], [20.0, np.nan, 0], [1.0, np.nan, 0]])
-
-
 def groups(table: pd.DataFrame) -> pd.Series:
     names = pd.Series("young", index=table["video_id"])
     names.iloc[10:], names.iloc[30:] = "old", None
@@ -57,10 +52,6 @@ def all_figures() -> dict[str, go.Figure]:
     return {
         "true": figures.predicted_against_true(table, target="views", title="Predicted and true"),
         "residuals": figures.residuals(table, target="views", title="Errors"),
-        "importance": figures.feature_importance(
-            pd.Series([0.1, 0.5, 0.2], index=NAMES), title="Importance", n_features=2
-        ),
-        "shap": figures.shap_summary(SHAP, FEATURES, NAMES, title="Contributions"),
         "groups": figures.group_metrics(
             by_group, metric="log_rmse", metric_name="log-RMSE", group_name="age", title="By age"
         ),
@@ -70,7 +61,7 @@ def all_figures() -> dict[str, go.Figure]:
     }
 
 
-@pytest.mark.parametrize("name", ["true", "residuals", "importance", "shap", "groups", "coverage"])
+@pytest.mark.parametrize("name", ["true", "residuals", "groups", "coverage"])
 def test_figures_are_titled_readable_json_and_the_same_every_time(name, tmp_path):
     figure = all_figures()[name]
     assert figure.layout.title.text
@@ -119,46 +110,6 @@ def test_residuals_are_in_log_units():
     assert medians.y[-1] == pytest.approx(np.log(1.2), abs=1e-3)
     assert sum(share.x) == pytest.approx(1.0)
     assert "median error +0.1" in notes(figure)
-
-
-def test_feature_importance_shows_the_most_important_first():
-    figure = all_figures()["importance"]
-    assert [name.strip() for name in figure.data[0].y] == ["&lt;language&gt;", "has tags"]
-    assert figure.data[0].x == (0.5, 0.2)
-    assert notes(figure) == "the 2 most important of 3 features"
-
-
-def test_shap_summary():
-    figure = all_figures()["shap"]
-    assert [name.strip() for name in figure.layout.yaxis.ticktext] == [
-        "duration",
-        "&lt;language&gt;",
-        "has tags",
-    ]
-    points, no_value = trace(figure, "video"), trace(figure, "no value")
-    assert points.x == (1.0, -1.0, 2.0, -2.0, 0.0, 0.5, 0.0, 0.0)
-    assert no_value.x == (0.2, 0.2, -0.3, -0.3)
-    # 5th and 95th percentile of 1, 2, 10, 20: 1.15 and 18.5.
-    assert points.marker.color[:4] == pytest.approx((8.85 / 17.35, 0.85 / 17.35, 1.0, 0.0))
-    # Points of equal contribution lie beside each other, within their row.
-    rows = np.array(points.y[4:])
-    assert len(set(rows[[0, 2, 3]])) == 3 and (np.abs(rows - 2) <= 0.4).all()
-    assert rows[1] == 2.0
-
-
-def test_shades_of_rare_flags_and_constants():
-    flags = np.zeros(100)
-    flags[3] = 1.0
-    assert figures._shades(flags)[[0, 3]].tolist() == [0.5, 1.0]
-    assert figures._shades(np.array([7.0, 7.0])).tolist() == [0.5, 0.5]
-
-
-def test_shap_summary_of_constant_contributions_and_many_videos():
-    shap, values = np.zeros((5000, 3)), np.ones((5000, 3))
-    figure = figures.shap_summary(shap, values, NAMES, title="t")
-    assert len(figure.data[0].x) == figures.MAX_POINTS
-    offsets = np.array(figure.data[0].y) - np.repeat([0, 1, 2], 1000)
-    assert (np.abs(offsets) <= 0.4 + 1e-9).all()
 
 
 def test_group_metrics_are_in_the_order_of_the_groups():

@@ -26,7 +26,7 @@ def fold_by_id(folds: pd.DataFrame) -> dict[str, int]:
     return dict(zip(folds["video_id"], folds["fold"], strict=True))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ids=id_lists, n_folds=st.integers(3, 10), seed=st.integers(0, 99), random=st.randoms())
 def test_random_folds_are_even_and_independent_of_row_order(ids, n_folds, seed, random):
     folds = assign_folds(ids, n_folds=n_folds, seed=seed)
@@ -37,7 +37,7 @@ def test_random_folds_are_even_and_independent_of_row_order(ids, n_folds, seed, 
     assert fold_by_id(assign_folds(shuffled, n_folds=n_folds, seed=seed)) == fold_by_id(folds)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=grouped_ids(), fold=st.integers(0, 2), random=st.randoms())
 def test_no_group_is_in_two_folds_or_roles(data, fold, random):
     ids, groups = data
@@ -62,7 +62,7 @@ def test_no_group_is_in_two_folds_or_roles(data, fold, random):
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ids=id_lists, n_folds=st.integers(3, 5), fold=st.integers(0, 4), random=st.randoms())
 def test_honest_roles_are_disjoint_and_complete(ids, n_folds, fold, random):
     assume(fold < n_folds)

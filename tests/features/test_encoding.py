@@ -92,7 +92,7 @@ class TestTexts:
                 texts, counting_encoder(), EmbeddingStore(tmp_path), batch_size=8, description="titles"
             )
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(
         texts=st.lists(st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]))), max_size=30)
     )

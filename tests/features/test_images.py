@@ -64,7 +64,7 @@ class TestDescriptor:
         expected = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75)) / np.log(32)
         assert vector[144] == pytest.approx(expected, abs=1e-5)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(arrays(np.uint8, (96, 96, 3), elements=st.integers(0, 255), fill=st.integers(0, 255)))
     def test_every_picture_gives_numbers_of_like_size(self, pixels):
         vector = DescriptorImageEncoder().encode([pixels])

@@ -39,7 +39,7 @@ def test_each_title_is_classified_once(monkeypatch):
     assert seen == TITLES[:2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=30))
 def test_equals_langid_for_any_text(titles):
     expected = [langid.classify(title)[0] if title.strip() else "" for title in titles]

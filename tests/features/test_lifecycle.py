@@ -191,7 +191,7 @@ def test_impossible_views_are_refused(views):
 
 
 series = arrays(np.float64, (1, 20), elements=st.sampled_from([NAN, 0.0, 1.0, 5.0, 10.0, 11.0, 12.0, 1000.0]))
-quick = settings(deadline=None, max_examples=50)
+quick = settings(max_examples=50)
 
 
 @quick

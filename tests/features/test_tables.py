@@ -203,7 +203,7 @@ def test_a_cell_that_is_no_date_is_named(cell):
     st.integers(-12 * 60, 14 * 60),
     st.sampled_from(["iso", "space", "rfc", "seconds", "slashes"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_spelling_of_a_time_is_the_same_time(naive, minutes, spelling):
     time = naive.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
     cell = {
@@ -253,7 +253,6 @@ def test_lists(cell, joined):
         st.text(alphabet=st.characters(exclude_characters="|", codec="utf-8"), min_size=1).map(str.strip)
     )
 )
-@settings(deadline=None)
 def test_json_lists_keep_their_items(items):
     expected = "|".join(dict.fromkeys(item for item in items if item))
     assert parse_lists(column(json.dumps(items)))[1] == expected

@@ -60,7 +60,7 @@ class TestWhichFrames:
         assert np.abs(np.array(numbers(clip)) - MIDDLES).max() <= 1
         np.testing.assert_allclose(clip.timestamps, np.array(numbers(clip)) / 24, atol=1e-3)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(
         n_frames=st.integers(1, 70),
         wanted=st.integers(1, 12),
@@ -214,7 +214,7 @@ class TestFiles:
         said = reason(path)
         assert ("cut off" if name == "header_last.mp4" else "truncated") in said
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(data=st.data())
     def test_any_damage_gives_frames_or_a_reason(self, tmp_path_factory, data):
         path = tmp_path_factory.getbasetemp() / "whole.mp4"

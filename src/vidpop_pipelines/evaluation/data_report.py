@@ -1,5 +1,6 @@
 """The data report: what was read, used and left out, and which inputs are missing for which videos."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,26 @@ def list_problems(
     """
     problems = {"video_id": video_ids, "column": column, "reason": reason, "left_out": left_out}
     return pd.DataFrame(problems, columns=PROBLEM_COLUMNS, index=video_ids.index).reset_index(drop=True)
+
+
+def leave_out_rows(
+    videos: pd.DataFrame, reasons: Mapping[tuple[str, str], pd.Series]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Leaves out rows, each for the first reason that applies.
+
+    Args:
+        videos: Rows with a `video_id`.
+        reasons: Column and what is wrong with it, to a mask of the rows.
+
+    Returns:
+        The other rows, and the problems of those left out, as `list_problems` lists them.
+    """
+    out = pd.Series(False, index=videos.index)
+    problems = [list_problems(videos["video_id"].iloc[:0], "", "", left_out=True)]
+    for (column, reason), mask in reasons.items():
+        problems.append(list_problems(videos.loc[mask & ~out, "video_id"], column, reason, left_out=True))
+        out |= mask
+    return videos[~out], pd.concat(problems, ignore_index=True)
 
 
 def build_data_report(

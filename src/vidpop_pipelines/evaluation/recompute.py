@@ -5,7 +5,7 @@
 | `curve` | a target with several steps | `metrics.curve_metrics` |
 | `classifier` | a target `metric`, the raw number beside the class | `classification.binary_metrics` |
 | `log_counts` | keys `nmse_<target>`: counts as ln(count + 1) | `multi_target.multi_target_metrics` |
-| `table` | none of these: counts, other numbers, classes | `regression.*_metrics` |
+| `table` | none of these: counts, other numbers, classes | `regression.table_metrics` |
 
 A family that keeps the contract of predictions and metrics needs no entry anywhere to be recomputed.
 """
@@ -17,13 +17,10 @@ from typing import Literal
 import pandas as pd
 
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.evaluation.predictions import MEMBER_PREFIX
 
 Kind = Literal["curve", "classifier", "log_counts", "table"]
 
 RAW_TARGET = "metric"
-# The target of a table whose metrics have plain names, in raw units; those of the others begin with the target.
-MAIN_TARGET = "views"
 RELATIVE_TOLERANCE = 1e-6
 
 _WINDOW = re.compile(r"amae_(\d+)_(\d+)$")
@@ -62,7 +59,9 @@ def recompute_metrics(predictions: pd.DataFrame, metrics: Mapping[str, float]) -
         from vidpop_pipelines.evaluation.multi_target import multi_target_metrics
 
         return multi_target_metrics(predictions)
-    return _table_metrics(predictions)
+    from vidpop_pipelines.evaluation.regression import table_metrics
+
+    return table_metrics(predictions)
 
 
 def class_target(predictions: pd.DataFrame) -> str:
@@ -79,42 +78,6 @@ def class_target(predictions: pd.DataFrame) -> str:
             "one target with the class",
         )
     return others[0]
-
-
-def select_target(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
-    """Returns the rows of a target, all its classes if it has some, without members that never forecast it."""
-    names = predictions["target"]
-    rows = predictions[(names == target) | names.str.startswith(f"{target}=")]
-    foreign = [name for name in rows if name.startswith(MEMBER_PREFIX) and rows[name].isna().all()]
-    return rows.drop(columns=foreign)
-
-
-def base_targets(predictions: pd.DataFrame) -> list[str]:
-    """Returns the targets of a table, classes (`lifecycle_stage=growth` ...) once under their common name."""
-    return list(dict.fromkeys(name.partition("=")[0] for name in predictions["target"].unique()))
-
-
-def is_class(rows: pd.DataFrame) -> bool:
-    """Tells whether the rows of one target hold a row per class."""
-    return bool(rows["target"].str.contains("=", regex=False).any())
-
-
-def _table_metrics(predictions: pd.DataFrame) -> dict[str, float]:
-    from vidpop_pipelines.evaluation.regression import (
-        class_metrics,
-        plain_regression_metrics,
-        regression_metrics,
-    )
-
-    metrics = {}
-    for target in base_targets(predictions):
-        rows = select_target(predictions, target)
-        if target == MAIN_TARGET:
-            metrics |= regression_metrics(rows, target=target)
-        else:
-            score = class_metrics if is_class(rows) else plain_regression_metrics
-            metrics |= {f"{target}_{key}": value for key, value in score(rows, target=target).items()}
-    return metrics
 
 
 def check_metrics(family: str, predictions: pd.DataFrame, metrics: Mapping[str, float]) -> None:

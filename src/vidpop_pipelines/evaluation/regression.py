@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 FORECAST = "forecast"
 UNKNOWN_GROUP = "unknown"
+# The target of a table whose metrics have plain names, in raw units; those of the others begin with the target.
+MAIN_TARGET = "views"
 
 
 def value_scores(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float]:
@@ -315,3 +317,41 @@ def _interval_scores(matrix: PredictionMatrix) -> dict[str, float]:
         metrics["coverage"] = float(inside[has_both].mean())
         metrics["interval_width"] = float(np.nanmean(width))
     return metrics
+
+
+def table_metrics(predictions: pd.DataFrame) -> dict[str, float]:
+    """Computes the metrics of all targets of a family that forecasts counts, other numbers and classes.
+
+    Args:
+        predictions: The long predictions table.
+
+    Returns:
+        Those of `MAIN_TARGET` under their plain names, those of the other targets with the target in front.
+    """
+    metrics = {}
+    for target in base_targets(predictions):
+        rows = select_target(predictions, target)
+        if target == MAIN_TARGET:
+            metrics |= regression_metrics(rows, target=target)
+        else:
+            score = class_metrics if is_class(rows) else plain_regression_metrics
+            metrics |= {f"{target}_{key}": value for key, value in score(rows, target=target).items()}
+    return metrics
+
+
+def select_target(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Returns the rows of a target, all its classes if it has some, without members that never forecast it."""
+    names = predictions["target"]
+    rows = predictions[(names == target) | names.str.startswith(f"{target}=")]
+    foreign = [name for name in rows if name.startswith(MEMBER_PREFIX) and rows[name].isna().all()]
+    return rows.drop(columns=foreign)
+
+
+def base_targets(predictions: pd.DataFrame) -> list[str]:
+    """Returns the targets of a table, classes (`lifecycle_stage=growth` ...) once under their common name."""
+    return list(dict.fromkeys(name.partition("=")[0] for name in predictions["target"].unique()))
+
+
+def is_class(rows: pd.DataFrame) -> bool:
+    """Tells whether the rows of one target hold a row per class."""
+    return bool(rows["target"].str.contains("=", regex=False).any())

@@ -7,7 +7,6 @@ at every run; numbers in its notes are taken over all videos. Bars of members an
 """
 
 import html
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,20 +27,6 @@ from vidpop_pipelines.evaluation.regression import FORECAST, UNKNOWN_GROUP
 
 MAX_POINTS = 3000
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
-# Cividis is made to look the same to colour-blind readers (Nuñez et al., PLOS ONE 2018).
-VALUE_SCALE = {
-    "colorscale": "Cividis",
-    "cmin": 0,
-    "cmax": 1,
-    "colorbar": {
-        "title": {"text": "feature value", "side": "right"},
-        "tickvals": [0, 1],
-        "ticktext": ["low", "high"],
-        "thickness": 14,
-        "len": 0.8,
-        "outlinewidth": 0,
-    },
-}
 
 
 def predicted_against_true(
@@ -62,7 +47,7 @@ def predicted_against_true(
     counts = _known_counts(predictions, target, split)
     has_interval = counts["lower"].notna()
     outside = has_interval & ~counts["y_true"].between(counts["lower"], counts["upper"])
-    drawn = _sample(len(counts), MAX_POINTS)
+    drawn = sample_rows(len(counts), MAX_POINTS)
     figure = go.Figure()
     kinds = {
         "no interval": (~has_interval, GREY if has_interval.any() else BLUE, "circle"),
@@ -94,7 +79,7 @@ def predicted_against_true(
     notes = [f"{len(counts):,} videos" if len(drawn) == len(counts) else _drawn_note(drawn, counts)]
     if has_interval.any():
         notes.append(f"{1 - outside[has_interval].mean():.1%} of true values inside their interval")
-    _note(figure, ", ".join(notes))
+    add_note(figure, ", ".join(notes))
     axis = {"type": "log", "range": np.log10(ends).tolist(), "dtick": 1, "exponentformat": "power"}
     figure.update_xaxes(title_text=f"true {quantity} + 1", **axis)
     figure.update_yaxes(title_text=f"predicted {quantity} + 1", **axis)
@@ -121,7 +106,7 @@ def residuals(
     counts = _known_counts(predictions, target, split)
     error = np.log1p(counts["y_pred"].to_numpy()) - np.log1p(counts["y_true"].to_numpy())
     level = counts["y_pred"].to_numpy() + 1
-    drawn = _sample(len(counts), MAX_POINTS)
+    drawn = sample_rows(len(counts), MAX_POINTS)
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, column_widths=[0.72, 0.28])
     figure.update_layout(hovermode="closest", bargap=0.05, legend={"itemsizing": "constant"})
     figure.add_scatter(
@@ -152,7 +137,7 @@ def residuals(
     notes = [] if len(drawn) == len(counts) else [_drawn_note(drawn, counts)]
     if len(error):
         notes.append(f"median error {np.median(error):+.2f}, standard deviation {error.std():.2f}")
-    _note(figure, ", ".join(notes))
+    add_note(figure, ", ".join(notes))
     figure.update_xaxes(
         title_text=f"predicted {quantity} + 1", type="log", dtick=1, exponentformat="power", col=1
     )
@@ -175,102 +160,6 @@ def _add_error_shares(figure: go.Figure, error: np.ndarray) -> None:
         row=1,
         col=2,
     )
-
-
-def feature_importance(
-    importance: pd.Series, *, title: str, quantity: str = "mean |SHAP value|", n_features: int = 20
-) -> go.Figure:
-    """Draw the most important features as bars, the most important one on top.
-
-    Args:
-        importance: Importance, not negative, indexed by feature name.
-        title: Title of the figure.
-        quantity: Name and unit of the importance on the axis.
-        n_features: Number of features at most.
-
-    Returns:
-        Bar figure; features of equal importance keep their order.
-    """
-    top = importance.sort_values(ascending=False, kind="stable").head(n_features)
-    figure = go.Figure()
-    figure.add_bar(
-        x=plain_values(top),
-        y=_labels(top.index),
-        orientation="h",
-        marker={"color": BLUE},
-        text=[f"{value:#.3g}".rstrip(".") for value in top],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:.4g}<extra></extra>",
-    )
-    if len(importance) > len(top):
-        _note(figure, f"the {len(top)} most important of {len(importance)} features")
-    figure.update_xaxes(title_text=quantity, rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", ticks="", showgrid=False, dtick=1)
-    figure.update_layout(hovermode="closest", bargap=0.3)
-    return finish(figure, title, height=160 + 26 * max(len(top), 1))
-
-
-def shap_summary(
-    shap_values: np.ndarray,
-    feature_values: np.ndarray,
-    names: Sequence[str],
-    *,
-    title: str,
-    quantity: str = "ln(views + 1)",
-    n_features: int = 15,
-) -> go.Figure:
-    """Draw what each feature adds to the forecasts: one point per video, coloured by the feature's value.
-
-    Args:
-        shap_values: (N, F) contribution of each feature to each forecast.
-        feature_values: (N, F) values of the features; NaN, where there is no number, is drawn grey.
-        names: (F,) names of the features.
-        title: Title of the figure.
-        quantity: What the contributions add up to, with its unit.
-        n_features: Number of features at most, those with the largest mean |contribution|.
-
-    Returns:
-        Figure with one row of points per feature, in which the points of equal contribution are stacked. Colours
-        run from the 5th to the 95th percentile of the feature.
-    """
-    strength = np.abs(shap_values).mean(axis=0)
-    top = np.argsort(-strength, kind="stable")[:n_features]
-    drawn = _sample(len(shap_values), MAX_POINTS // max(len(top), 1))
-    contributions = shap_values[np.ix_(drawn, top)].T
-    shades = np.stack([_shades(feature_values[:, column])[drawn] for column in top])
-    # One bin width for all features, as wide as a point looks.
-    bin_width = max(float(np.ptp(contributions)) / 120, np.finfo(float).tiny)
-    heights = np.stack([row + _stack(values, bin_width) for row, values in enumerate(contributions)])
-    figure = go.Figure()
-    for has_value in (False, True):
-        chosen = ~np.isnan(shades) if has_value else np.isnan(shades)
-        if not chosen.any():
-            continue
-        marker = VALUE_SCALE | {"color": plain_values(shades[chosen])} if has_value else {"color": "#b0b0b0"}
-        figure.add_scatter(
-            x=plain_values(contributions[chosen]),
-            y=plain_values(heights[chosen]),
-            name="video" if has_value else "no value",
-            mode="markers",
-            marker={"size": 5, "opacity": 0.8} | marker,
-            showlegend=not has_value,
-            hovertemplate="%{x:+.3f}<extra></extra>",
-        )
-    figure.add_vline(x=0, line={"color": GREY, "width": 1})
-    _note(figure, f"{len(drawn):,} of {len(shap_values):,} videos, {len(top)} of {len(names)} features")
-    figure.update_xaxes(title_text=f"contribution to the forecast of {quantity} (SHAP value)")
-    figure.update_yaxes(
-        tickvals=list(range(len(top))),
-        ticktext=_labels(names[column] for column in top),
-        range=[len(top) - 0.4, -0.6],
-        ticks="",
-    )
-    figure.update_layout(
-        hovermode="closest",
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"},
-    )
-    return finish(figure, title, height=180 + 34 * max(len(top), 1))
 
 
 def group_metrics(
@@ -342,7 +231,7 @@ def _known_counts(predictions: pd.DataFrame, target: str, split: str) -> pd.Data
     return counts[counts["y_true"].notna()].reset_index(drop=True)
 
 
-def _sample(n_rows: int, n_drawn: int) -> np.ndarray:
+def sample_rows(n_rows: int, n_drawn: int) -> np.ndarray:
     """Choose rows at random, in their order, the same ones at every run."""
     if n_rows <= n_drawn:
         return np.arange(n_rows)
@@ -361,39 +250,11 @@ def _axis_range(counts: np.ndarray) -> list[float]:
     return [float((counts.min() + 1) / 10**0.1), float((counts.max() + 1) * 10**0.1)]
 
 
-def _shades(values: np.ndarray) -> np.ndarray:
-    """Map a feature to 0..1 between its 5th and 95th percentile; 0.5 where these are equal, NaN stays."""
-    values = np.asarray(values, dtype=np.float64)
-    if np.isnan(values).all():
-        return values
-    low, high = np.nanpercentile(values, [5, 95])
-    if high == low:
-        # Most videos share one value: the few others are the ends of the scale.
-        return np.where(np.isnan(values), np.nan, 0.5 + 0.5 * np.sign(values - low))
-    return np.clip((values - low) / (high - low), 0.0, 1.0)
-
-
-def _stack(values: np.ndarray, bin_width: float) -> np.ndarray:
-    """Offsets that spread points of nearly equal value around their row, within 0.4 of it."""
-    bins = np.round(values / bin_width).astype(np.int64)
-    by_bin = pd.Series(bins).groupby(bins)
-    # 0, -1, 1, -2, 2 ...: each point of a bin lies beside the one before it, on alternate sides.
-    order = by_bin.cumcount().to_numpy()
-    side = np.where(order % 2, -1, 1) * ((order + 1) // 2)
-    fullest = max(int(np.abs(side).max(initial=0)), 1)
-    return side * min(0.4 / fullest, 0.06)
-
-
-def _labels(names: Iterable[object]) -> list[str]:
-    # Spaces keep the labels off the axis.
-    return [f"{html.escape(str(name))}  " for name in names]
-
-
 def _drawn_note(drawn: np.ndarray, counts: pd.DataFrame) -> str:
     return f"{len(drawn):,} of {len(counts):,} videos drawn"
 
 
-def _note(figure: go.Figure, text: str) -> None:
+def add_note(figure: go.Figure, text: str) -> None:
     """Write a line between title and panels."""
     figure.add_annotation(
         text=text,

@@ -15,15 +15,8 @@ import pandas as pd
 
 from vidpop_pipelines.evaluation.metrics import score_days, spearman_by_column, window_metrics
 from vidpop_pipelines.evaluation.predictions import PredictionMatrix, to_matrix
-from vidpop_pipelines.evaluation.recompute import (
-    MAIN_TARGET,
-    RAW_TARGET,
-    Kind,
-    base_targets,
-    class_target,
-    is_class,
-    select_target,
-)
+from vidpop_pipelines.evaluation.recompute import RAW_TARGET, Kind, class_target
+from vidpop_pipelines.evaluation.regression import MAIN_TARGET, base_targets, is_class, select_target
 
 CURVE_TARGET = "popularity"
 VIEWS = MAIN_TARGET

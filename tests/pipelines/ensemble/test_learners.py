@@ -49,10 +49,11 @@ def test_the_last_stage_is_the_prediction(fitted, rows):
     assert np.abs(stages[:, 0] - stages[:, 1]).max() > 0.01
 
 
+@pytest.mark.parametrize(
+    "fitted", [name for name, kind in LEARNER_TYPES.items() if kind.boosted], indirect=True
+)
 def test_fewer_trees_equal_the_first_stages(fitted, rows):
     """What the folds say about a number of trees holds for a model that is fitted with so many."""
-    if not fitted.boosted:
-        pytest.skip("the number of trees of a forest is not searched")
     name = next(name for name, kind in LEARNER_TYPES.items() if isinstance(fitted, kind))
     fewer = type(fitted).fit(rows, getattr(PRESET, name), n_trees=12, seed=1)
     stage = fitted.predict_stages(rows.features, [12])[:, 0]

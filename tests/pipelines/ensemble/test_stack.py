@@ -20,7 +20,7 @@ def test_a_strong_penalty_gives_equal_weights():
     assert weights == pytest.approx([0.25] * 4)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(0, 100), st.floats(-50, 50))
 def test_weights_add_up_to_one_and_ignore_the_level(seed, alpha, level):
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ def ids(n_videos):
     return np.array([f"v{row}" for row in range(n_videos)], dtype=object)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     n_videos=st.integers(60, 300),
     n_folds=st.integers(3, 10),

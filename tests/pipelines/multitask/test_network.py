@@ -65,7 +65,7 @@ def test_untrained_network_forecasts_trend_centres_and_shares():
     torch.testing.assert_close(shares, torch.tensor([[0.2, 0.3, 0.5]]).expand(6, 3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=st.floats(0.1, 30))
 def test_ratio_and_probabilities_stay_within_their_bounds(size):
     logits = scrambled(networks(), size)(**inputs())["logits"]

@@ -44,7 +44,7 @@ def test_streams_differ_by_name_and_index_and_repeat() -> None:
     assert not np.array_equal(first, stream(2, "views").random(3))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(small=st.integers(10, 300), extra=st.integers(1, 300), seed=st.integers(0, 2**32))
 def test_a_video_is_the_same_in_a_sample_of_any_size(small: int, extra: int, seed: int) -> None:
     def everything(n_videos: int) -> tuple[pd.DataFrame, np.ndarray]:

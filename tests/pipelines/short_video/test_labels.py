@@ -36,7 +36,7 @@ class TestSplits:
         assert counts.shape == (5, 5)
         assert (counts == 8).all(axis=None)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         metric=st.lists(st.integers(0, 30), min_size=5, max_size=60), seed=st.integers(0, 9), data=st.data()
     )
@@ -100,7 +100,7 @@ class TestLabels:
         assert table["train"].sum() == 9
         assert (table[ROLES].sum(axis="columns") == 1).all()
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(
         st.lists(st.floats(-1e6, 1e6), min_size=25, max_size=60, unique=True),
         st.floats(0.05, 0.5),

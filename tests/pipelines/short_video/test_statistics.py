@@ -77,7 +77,7 @@ def test_repeated_frames_of_a_short_video_do_not_count():
     assert describe(plain(RED))[["motion", "largest_motion", "cuts"]].to_numpy().tolist() == [[0, 0, 0]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(arrays(np.uint8, (3, 16, 16, 3)), min_size=1, max_size=3), st.randoms())
 def test_a_video_is_described_by_itself(pixels, random):
     clips = [Clip(item, np.arange(3.0), INFO) for item in pixels]

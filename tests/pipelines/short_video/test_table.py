@@ -83,8 +83,16 @@ class TestColumns:
             ("video_path,title", {}, r"no column metric .*short_video.metric="),
             ("video_path,ECR", {"metric": "likes"}, "short_video.metric is 'likes', which is no column"),
             ("video_path,ECR", {"columns": {"vdieo": "ECR"}}, "columns.vdieo: there is no such field"),
-            ("video_path,ecr,ECR", {}, "columns ecr and ECR mean the same: metric"),
-            ("video_path,file,ECR,popularity", {}, "columns ECR and popularity mean the same: metric"),
+            (
+                "video_path,ecr,ECR",
+                {},
+                r"columns 'ecr' \(column 2\) and 'ECR' \(column 3\) mean the same: metric",
+            ),
+            (
+                "video_path,file,ECR,popularity",
+                {},
+                r"columns 'ECR' \(column 3\) and 'popularity' \(column 4\) mean the same: metric",
+            ),
         ],
     )
     def test_wrong_columns(self, header, changes, message):

@@ -149,7 +149,7 @@ def test_peak_term_raises_the_true_peak_and_lowers_the_forecast_one():
     assert prediction.grad[0, 1] < 0 < prediction.grad[0, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     curves=arrays(np.float64, (3, 6), elements=st.floats(-20, 20)),
     truth=arrays(np.float64, (3, 6), elements=st.floats(0, 20)),

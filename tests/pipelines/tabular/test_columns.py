@@ -1,7 +1,8 @@
 import pytest
 
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.pipelines.tabular.columns import find_columns, normalise_name
+from vidpop_pipelines.features.columns import normalise_name
+from vidpop_pipelines.pipelines.tabular.columns import find_columns
 
 YOUTUBE_DATA_API = (
     "id snippet.publishedAt snippet.channelId snippet.channelTitle snippet.title snippet.description"

@@ -15,7 +15,7 @@ def fit(videos, n_components: int = 3) -> TableFeatures:
     return TableFeatures.fit(videos, n_components, seed=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cut=st.integers(5, N_VIDEOS - 5),
     order=st.permutations(range(N_VIDEOS)),

@@ -343,7 +343,7 @@ ROWS.loc[8] = ROWS.loc[1]
 
 
 @given(rows=st.permutations(range(len(ROWS))), columns=st.permutations(range(ROWS.shape[1])))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_order_of_rows_and_columns_changes_nothing_but_order(rows, columns):
     shuffled = ROWS.iloc[rows, columns].set_axis(ROWS.index)
     shuffled.attrs["source"] = "videos.csv"

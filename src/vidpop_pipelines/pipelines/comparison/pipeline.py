@@ -1,19 +1,16 @@
 """The comparison pipeline: one leaderboard of all families that have been run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
 from vidpop_pipelines.pipelines.comparison import nodes, reporting
+from vidpop_pipelines.pipelines.named_node import named_node
 
 # What is read of each family, under the names of its own datasets: Kedro then runs the comparison after whatever
 # families are in the same run. The hook `OptionalInputs` makes those that do not exist None.
 _FILES = ("predictions", "metrics", "data_report", "run", "splits", "forecast")
 _FORECAST_FILES = ("data_report", "run")
-
-
-def _node(function: Callable, inputs: str | list[str], outputs: str | list[str]) -> Node:
-    return Node(function, inputs, outputs, name=function.__name__)
 
 
 def _files(family: str) -> list[str]:
@@ -55,15 +52,17 @@ def create_pipeline(families: Sequence[str]) -> Pipeline:
         [
             *(_read(name) for name in families),
             _collect(families),
-            _node(nodes.score_own_videos, "runs", "own"),
-            _node(nodes.score_shared_videos, ["runs", "params:comparison"], ["shared", "differences"]),
-            _node(nodes.build_leaderboard, ["runs", "own", "shared"], "leaderboard"),
-            _node(reporting.draw_shared_views, ["leaderboard", "params:comparison"], "shared_views_figure"),
-            _node(reporting.draw_ranking, "leaderboard", "ranking_figure"),
-            _node(reporting.draw_costs, "leaderboard", "costs_figure"),
-            _node(reporting.draw_leaderboard, "leaderboard", "leaderboard_figure"),
-            _node(reporting.write_markdown, tables, "markdown"),
-            _node(reporting.build_report, [*tables, *figures], "report"),
+            named_node(nodes.score_own_videos, "runs", "own"),
+            named_node(nodes.score_shared_videos, ["runs", "params:comparison"], ["shared", "differences"]),
+            named_node(nodes.build_leaderboard, ["runs", "own", "shared"], "leaderboard"),
+            named_node(
+                reporting.draw_shared_views, ["leaderboard", "params:comparison"], "shared_views_figure"
+            ),
+            named_node(reporting.draw_ranking, "leaderboard", "ranking_figure"),
+            named_node(reporting.draw_costs, "leaderboard", "costs_figure"),
+            named_node(reporting.draw_leaderboard, "leaderboard", "leaderboard_figure"),
+            named_node(reporting.write_markdown, tables, "markdown"),
+            named_node(reporting.build_report, [*tables, *figures], "report"),
         ],
         namespace="comparison",
         inputs={file for name in families for file in _files(name)},

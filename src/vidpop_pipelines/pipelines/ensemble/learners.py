@@ -15,6 +15,7 @@ from vidpop_pipelines.pipelines.ensemble.parameters import (
     RandomForestOptions,
     XgboostOptions,
 )
+from vidpop_pipelines.pipelines.tabular.catboost_pool import catboost_pool
 
 # A number that no feature has; random forests get it where a value is missing.
 _MISSING = -9.0
@@ -225,18 +226,18 @@ class CatboostLearner:
             allow_writing_files=False,
             verbose=False,
         )
-        data = _catboost_pool(rows.features, rows.categorical, label=rows.target, weight=rows.weights)
+        data = catboost_pool(rows.features, rows.categorical, label=rows.target, weight=rows.weights)
         return cls(model.fit(data), rows.categorical)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        return self.model.predict(_catboost_pool(features, self.categorical), thread_count=1)
+        return self.model.predict(catboost_pool(features, self.categorical), thread_count=1)
 
     def predict_stages(self, features: np.ndarray, n_trees: Sequence[int]) -> np.ndarray:
-        data = _catboost_pool(features, self.categorical)
+        data = catboost_pool(features, self.categorical)
         return np.column_stack([self.model.predict(data, ntree_end=n, thread_count=1) for n in n_trees])
 
     def shap_values(self, features: np.ndarray) -> np.ndarray:
-        data = _catboost_pool(features, self.categorical)
+        data = catboost_pool(features, self.categorical)
         values = self.model.get_feature_importance(data, type="ShapValues")[:, :-1]
         # CatBoost has the categorical features last.
         numeric = np.setdiff1d(np.arange(features.shape[1]), self.categorical)
@@ -252,20 +253,6 @@ class CatboostLearner:
         from catboost import CatBoostRegressor
 
         return cls(CatBoostRegressor().load_model(str(path)), categorical)
-
-
-def _catboost_pool(features: np.ndarray, categorical: list[int], **about_rows: np.ndarray) -> Any:
-    from catboost import FeaturesData, Pool
-
-    numeric = np.setdiff1d(np.arange(features.shape[1]), categorical)
-    codes = features[:, categorical].astype(int).astype("S").astype(object)
-    return Pool(
-        FeaturesData(
-            num_feature_data=np.ascontiguousarray(features[:, numeric], dtype=np.float32),
-            cat_feature_data=codes if categorical else None,
-        ),
-        **about_rows,
-    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def explain_forecasts(
 
 def draw_importance(explanation: pd.DataFrame) -> Any:
     """Draws which features matter most."""
-    from vidpop_pipelines.evaluation.regression_figures import feature_importance
+    from vidpop_pipelines.evaluation.explanation_figures import feature_importance
     from vidpop_pipelines.pipelines.ensemble.explanation import importance
 
     return feature_importance(
@@ -35,7 +35,7 @@ def draw_importance(explanation: pd.DataFrame) -> Any:
 
 def draw_shap_summary(explanation: pd.DataFrame) -> Any:
     """Draws how single features move the forecast."""
-    from vidpop_pipelines.evaluation.regression_figures import shap_summary
+    from vidpop_pipelines.evaluation.explanation_figures import shap_summary
     from vidpop_pipelines.pipelines.ensemble.explanation import as_matrices
 
     shap_values, values, names = as_matrices(explanation)

@@ -17,10 +17,9 @@ from vidpop_pipelines.evaluation.figures import (
     finish,
     plain_values,
 )
+from vidpop_pipelines.evaluation.regression_figures import MAX_POINTS, sample_rows
 
 _PATTERNS = ("", "/", "x", ".", "-", "+", "|")
-# Points beyond this number only make the file large.
-_POINTS = 2000
 
 
 def forecasts_against_truth(test: pd.DataFrame) -> go.Figure:
@@ -37,7 +36,8 @@ def forecasts_against_truth(test: pd.DataFrame) -> go.Figure:
         horizontal_spacing=0.07,
     )
     for panel, target in enumerate(targets, start=1):
-        rows = test[test["target"] == target].iloc[:_POINTS]
+        rows = test[test["target"] == target]
+        rows = rows.iloc[sample_rows(len(rows), MAX_POINTS)]
         outside = ~rows["y_true"].between(rows["lower"], rows["upper"]) & rows["lower"].notna()
         groups = (
             ("inside the interval" if rows["lower"].notna().any() else "video", ~outside, BLUE, "circle"),

@@ -1,47 +1,42 @@
 """The MoFA-Lite pipelines: training and evaluation, forecasts of new videos, analysis of the features."""
 
-from collections.abc import Callable
-
 from kedro.pipeline import Node, Pipeline
 
 from vidpop_pipelines.pipelines.mofa_lite import analysis, nodes, registration, reporting
+from vidpop_pipelines.pipelines.named_node import named_node
 
 _PARAMETERS = {name: name for name in ("params:mofa_lite", "params:interval", "params:compute")}
 
 
-def _node(function: Callable, inputs: str | list[str], outputs: str | list[str]) -> Node:
-    return Node(function, inputs, outputs, name=function.__name__)
-
-
 def _report_data() -> Node:
-    return _node(reporting.report_data, ["folder_summary", "inputs", "folder_problems"], "data_report")
+    return named_node(reporting.report_data, ["folder_summary", "inputs", "folder_problems"], "data_report")
 
 
 def _training() -> list[Node]:
     return [
-        _node(
+        named_node(
             nodes.validate_training_folder,
             ["folder", "params:mofa_lite"],
             ["inputs", "folder_problems", "folder_summary"],
         ),
         _report_data(),
-        _node(nodes.split_videos, ["inputs", "params:mofa_lite", "params:interval"], "splits"),
-        _node(
+        named_node(nodes.split_videos, ["inputs", "params:mofa_lite", "params:interval"], "splits"),
+        named_node(
             nodes.train_networks,
             ["inputs", "splits", "params:mofa_lite", "params:compute", "resume_folder", "epochs_folder"],
             ["networks", "history"],
         ),
-        _node(
+        named_node(
             nodes.train_baselines,
             ["inputs", "splits", "networks", "params:mofa_lite", "params:compute", "resume_folder"],
             "baselines",
         ),
-        _node(
+        named_node(
             nodes.blend_and_calibrate,
             ["inputs", "splits", "networks", "baselines", "params:mofa_lite", "params:interval"],
             "model",
         ),
-        _node(registration.register_model, "model", "registered_model"),
+        named_node(registration.register_model, "model", "registered_model"),
     ]
 
 
@@ -49,18 +44,20 @@ def _evaluation() -> list[Node]:
     figures = ["scores_figure", "forecasts_figure", "attention_figure", "history_figure"]
     tables = ["metrics", "comparison", "fold_scores", "attention", "data_report"]
     return [
-        _node(
+        named_node(
             reporting.predict_held_out, ["model", "inputs", "splits"], ["predictions", "attention_weights"]
         ),
-        _node(reporting.evaluate, "predictions", "metrics"),
-        _node(reporting.compare_with_baselines, ["predictions", "params:mofa_lite"], "comparison"),
-        _node(reporting.score_folds, ["model", "inputs", "splits", "predictions", "networks"], "fold_scores"),
-        _node(reporting.summarise_attention, "attention_weights", "attention"),
-        _node(reporting.draw_scores, "comparison", "scores_figure"),
-        _node(reporting.draw_forecasts, "predictions", "forecasts_figure"),
-        _node(reporting.draw_attention, "attention", "attention_figure"),
-        _node(reporting.draw_history, "history", "history_figure"),
-        _node(
+        named_node(reporting.evaluate, "predictions", "metrics"),
+        named_node(reporting.compare_with_baselines, ["predictions", "params:mofa_lite"], "comparison"),
+        named_node(
+            reporting.score_folds, ["model", "inputs", "splits", "predictions", "networks"], "fold_scores"
+        ),
+        named_node(reporting.summarise_attention, "attention_weights", "attention"),
+        named_node(reporting.draw_scores, "comparison", "scores_figure"),
+        named_node(reporting.draw_forecasts, "predictions", "forecasts_figure"),
+        named_node(reporting.draw_attention, "attention", "attention_figure"),
+        named_node(reporting.draw_history, "history", "history_figure"),
+        named_node(
             reporting.build_report,
             [*tables, *figures, "params:mofa_lite", "params:interval"],
             "report",
@@ -82,13 +79,13 @@ def create_predict_pipeline() -> Pipeline:
     """Creates the pipeline that forecasts a folder of features with a trained model."""
     return Pipeline(
         [
-            _node(
+            named_node(
                 nodes.validate_forecast_folder,
                 ["folder", "model"],
                 ["inputs", "folder_problems", "folder_summary"],
             ),
             _report_data(),
-            _node(reporting.forecast_new_videos, ["model", "inputs"], ["forecast", "predictions_array"]),
+            named_node(reporting.forecast_new_videos, ["model", "inputs"], ["forecast", "predictions_array"]),
         ],
         namespace="mofa_lite_predict",
         inputs={"folder": "mofa.test", "model": "mofa_lite.model"},
@@ -102,18 +99,18 @@ def create_analysis_pipeline() -> Pipeline:
     sampled = "sampled"
     return Pipeline(
         [
-            _node(
+            named_node(
                 analysis.sample_folders,
                 ["train_folder", "test_folder", "params:mofa_lite"],
                 [sampled, "folder_problems"],
             ),
-            _node(analysis.describe_modalities, sampled, "modalities"),
-            _node(analysis.describe_targets, sampled, "targets"),
+            named_node(analysis.describe_modalities, sampled, "modalities"),
+            named_node(analysis.describe_targets, sampled, "targets"),
             *(
                 Node(getattr(analysis, f"draw_{name}"), sampled, f"{name}_figure", name=f"draw_{name}")
                 for name in figures
             ),
-            _node(
+            named_node(
                 analysis.build_report,
                 ["modalities", "targets", "folder_problems", *(f"{name}_figure" for name in figures)],
                 "report",

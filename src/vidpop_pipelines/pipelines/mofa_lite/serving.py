@@ -5,17 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
-
-def _refuse(row: int, field: str, problem: str, expected: str) -> MlflowException:
-    """Returns the error that the server answers with status 400 and this message."""
-    return MlflowException(
-        f"Video {row}, field '{field}': {problem}. Expected: {expected}.", INVALID_PARAMETER_VALUE
-    )
+from vidpop_pipelines.service import read_video_ids, refuse
 
 
 class MofaService(PythonModel):
@@ -46,25 +39,20 @@ class MofaService(PythonModel):
         """
         from vidpop_pipelines.pipelines.mofa_lite.inputs import MofaInputs
 
-        if model_input.empty:
-            raise MlflowException("The request holds no video.", INVALID_PARAMETER_VALUE)
+        ids = read_video_ids(model_input)
         rows = np.arange(len(model_input))
         widths = self.forecaster.widths
         known = [name for name in widths if name in model_input]
         if not known:
             expected = f"at least one of {', '.join(widths)}"
-            raise _refuse(0, next(iter(widths)), "no modality is given", expected)
-        ids = [f"video {row}" for row in rows]
-        if "video_id" in model_input:
-            given = model_input["video_id"]
-            ids = given.where(given.notna(), pd.Series(ids, index=given.index)).astype(str).tolist()
+            raise refuse(0, next(iter(widths)), "no modality is given", expected)
         features = {
             name: _read_features(
                 model_input[name].tolist() if name in known else [None] * len(rows), name, width
             )
             for name, width in widths.items()
         }
-        inputs = MofaInputs(np.array(ids, dtype=object), features, rows, None)
+        inputs = MofaInputs(ids, features, rows, None)
         forecast = self.forecaster.forecast(inputs, rows)
         targets = self.forecaster.targets
         return pd.DataFrame(
@@ -86,13 +74,13 @@ def _read_features(given: list, name: str, width: int) -> np.ndarray:
         try:
             vector = np.array([np.nan if value is None else value for value in values], np.float64)
         except (TypeError, ValueError):
-            raise _refuse(row, name, "not a list of numbers", expected) from None
+            raise refuse(row, name, "not a list of numbers", expected) from None
         if vector.shape != (width,):
-            raise _refuse(row, name, f"{len(vector)} numbers", expected)
+            raise refuse(row, name, f"{len(vector)} numbers", expected)
         with np.errstate(over="ignore"):
             features[row] = vector
         if np.isinf(features[row]).any():
-            raise _refuse(row, name, "a number is infinite", expected)
+            raise refuse(row, name, "a number is infinite", expected)
     return features
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from vidpop_pipelines.features.lifecycle import STAGES
 from vidpop_pipelines.pipelines.multitask.parameters import CatboostOptions
 from vidpop_pipelines.pipelines.multitask.targets import STAGE
+from vidpop_pipelines.pipelines.tabular.catboost_pool import catboost_pool
 
 
 def fit_catboost(
@@ -74,18 +75,3 @@ def predict_catboost(model: Any, target: str, pool: Any) -> np.ndarray:
     probabilities = np.zeros((pool.num_row(), len(STAGES)))
     probabilities[:, np.asarray(model.classes_, int)] = model.predict_proba(pool, thread_count=1)
     return probabilities
-
-
-def catboost_pool(features: np.ndarray, categorical: list[int], **about_rows: np.ndarray) -> Any:
-    """Returns (N, F) features as CatBoost reads them fastest, categorical columns as such."""
-    from catboost import FeaturesData, Pool
-
-    numeric = np.setdiff1d(np.arange(features.shape[1]), categorical)
-    codes = features[:, categorical].astype(int).astype("S").astype(object)
-    return Pool(
-        FeaturesData(
-            num_feature_data=np.ascontiguousarray(features[:, numeric], dtype=np.float32),
-            cat_feature_data=codes if categorical else None,
-        ),
-        **about_rows,
-    )

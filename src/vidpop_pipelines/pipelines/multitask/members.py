@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from vidpop_pipelines.pipelines.multitask.boosting import catboost_pool, predict_catboost
+from vidpop_pipelines.pipelines.multitask.boosting import predict_catboost
 from vidpop_pipelines.pipelines.multitask.preparation import Preparation
 from vidpop_pipelines.pipelines.multitask.targets import STAGE, VIEWS
+from vidpop_pipelines.pipelines.tabular.catboost_pool import catboost_pool
 
 if TYPE_CHECKING:
     from vidpop_pipelines.pipelines.multitask.network import MultitaskNetworks

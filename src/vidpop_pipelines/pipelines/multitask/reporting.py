@@ -5,22 +5,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidpop_pipelines.evaluation.predictions import MEMBER_PREFIX
-from vidpop_pipelines.pipelines.multitask.targets import STAGE, TARGETS, VIEWS, columns_of
-from vidpop_pipelines.pipelines.tabular.reporting import data_notes, evaluate_views
+from vidpop_pipelines.pipelines.multitask.targets import STAGE, TARGETS, VIEWS
+from vidpop_pipelines.pipelines.tabular.reporting import data_notes
 
 _SHOWN_SCORES = ["log_rmse", "rmse", "mae", "r2", "srcc", "accuracy", "f1_weighted", "log_loss", "coverage"]
 
 
 def select_views(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns the rows of views, with their own members only."""
-    return _select(predictions, [VIEWS])
+    from vidpop_pipelines.evaluation.regression import select_target
 
-
-def _select(predictions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    rows = predictions[predictions["target"].isin(names)]
-    foreign = [name for name in rows if name.startswith(MEMBER_PREFIX) and rows[name].isna().all()]
-    return rows.drop(columns=foreign)
+    return select_target(predictions, VIEWS)
 
 
 def evaluate(predictions: pd.DataFrame) -> dict[str, float]:
@@ -29,15 +24,9 @@ def evaluate(predictions: pd.DataFrame) -> dict[str, float]:
     Returns:
         Those of views under their plain names, those of the other targets with the target in front.
     """
-    from vidpop_pipelines.evaluation.regression import class_metrics, plain_regression_metrics
+    from vidpop_pipelines.evaluation.regression import table_metrics
 
-    metrics = evaluate_views(select_views(predictions))
-    for target in TARGETS[1:]:
-        rows = _select(predictions, columns_of(target))
-        if not rows.empty:
-            score = class_metrics if target == STAGE else plain_regression_metrics
-            metrics |= {f"{target}_{key}": value for key, value in score(rows, target=target).items()}
-    return metrics
+    return table_metrics(predictions)
 
 
 def compare_targets(metrics: dict[str, float]) -> pd.DataFrame:

@@ -23,7 +23,6 @@ def register_model(classifier: Any) -> dict[str, Any]:
         model=classifier,
         signature=model_signature(),
         input_example=request_example(),
-        further_requirements=("accelerate", "av", "bitsandbytes", "lightgbm", "num2words", "peft"),
     )
 
 

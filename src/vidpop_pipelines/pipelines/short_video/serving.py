@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from vidpop_pipelines.errors import InputError
+from vidpop_pipelines.service import read_video_ids, refuse
 
 # PATH_MAX of Linux: the system refuses to look for anything longer.
 _LONGEST_PATH = 4096
-
-
-def _refuse(row: int, problem: str, expected: str) -> MlflowException:
-    """Returns the error that the server answers with status 400 and this message."""
-    return MlflowException(
-        f"Video {row}, field 'video': {problem}. Expected: {expected}.", INVALID_PARAMETER_VALUE
-    )
 
 
 class ShortVideoService(PythonModel):
@@ -54,17 +46,12 @@ class ShortVideoService(PythonModel):
         """
         from vidpop_pipelines.pipelines.short_video.frames import Frames
 
-        if model_input.empty:
-            raise MlflowException("The request holds no video.", INVALID_PARAMETER_VALUE)
+        ids = read_video_ids(model_input)
         options = self.classifier.frames
         clips = [self._read(video, row) for row, video in enumerate(model_input["video"])]
         scores = self.classifier.probabilities(
             Frames.from_clips(clips, options.n_frames), np.arange(len(clips))
         )
-        ids = [f"video {row}" for row in range(len(clips))]
-        if "video_id" in model_input:
-            given = model_input["video_id"]
-            ids = [new if pd.isna(old) else old for old, new in zip(given, ids, strict=True)]
         return pd.DataFrame(
             {
                 "video_id": ids,
@@ -84,9 +71,9 @@ class ShortVideoService(PythonModel):
             return read_clip(io.BytesIO(content), self.classifier.frames)
         except binascii.Error:
             problem = "neither base64 nor an existing file"
-            raise _refuse(row, problem, "base64 of a video, or its path") from None
+            raise refuse(row, "video", problem, "base64 of a video, or its path") from None
         except InputError as error:
-            raise _refuse(row, error.message, "a video") from None
+            raise refuse(row, "video", error.message, "a video") from None
 
 
 set_model(ShortVideoService())

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.evaluation.data_report import list_problems
+from vidpop_pipelines.evaluation.data_report import leave_out_rows, list_problems
+from vidpop_pipelines.features.columns import find_named, find_usual
 from vidpop_pipelines.features.tables import find_repeated_rows, parse_numbers
 from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoParameters
-from vidpop_pipelines.pipelines.tabular.columns import normalise_name
 
 # Of several tiers the first that the table has is taken.
 _SYNONYMS = {
@@ -115,23 +115,13 @@ def _find_columns(
             raise InputError(f"{option}: there is no such field.", f"one of {', '.join(FIELDS)}")
         if field == "metric" and not labelled:
             continue
-        columns[field] = _position(header, name, field, option, source)
+        columns[field] = find_named(field, name, option, header, source)
     for field, tiers in _SYNONYMS.items():
         if field in columns or (field == "metric" and not labelled):
             continue
-        matches = [
-            [position for position, name in enumerate(header) if normalise_name(name) in tier.split()]
-            for tier in tiers
-        ]
-        best = next((found for found in matches if found), [])
-        if len(best) > 1:
-            raise InputError(
-                f"{source}: columns {' and '.join(header[position] for position in best)} mean the same: {field}.",
-                "one column for each meaning",
-                f"say which one with {_option(field)}.",
-            )
-        if best:
-            columns[field] = best[0]
+        position = find_usual(field, tiers, range(len(header)), _option(field), header, source)
+        if position is not None:
+            columns[field] = position
     for field in ("video_path", "metric") if labelled else ("video_path",):
         if field not in columns:
             raise InputError(
@@ -144,18 +134,6 @@ def _find_columns(
 
 def _option(field: str) -> str:
     return "short_video.metric" if field == "metric" else f"short_video.columns.{field}"
-
-
-def _position(header: list[str], name: str, field: str, option: str, source: str) -> int:
-    exact = [position for position, other in enumerate(header) if other == name.strip()]
-    found = exact or [p for p, other in enumerate(header) if normalise_name(other) == normalise_name(name)]
-    if len(found) != 1:
-        raise InputError(
-            f"{option} is '{name}', which is {'no column' if not found else f'{len(found)} columns'} of {source}.",
-            f"one of {', '.join(header)}",
-            f"correct {option}.",
-        )
-    return found[0]
 
 
 def _ids_of(paths: pd.Series, folder: Path) -> pd.Series:
@@ -190,14 +168,10 @@ def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[
     }
     if labelled:
         reasons[("metric", "metric missing")] = videos["metric"].isna()
-    out = pd.Series(False, index=videos.index)
-    problems = []
-    for (column, reason), mask in reasons.items():
-        problems.append(list_problems(videos.loc[mask & ~out, "video_id"], column, reason, left_out=True))
-        out |= mask
-    if out.all():
+    kept, problems = leave_out_rows(videos, reasons)
+    if kept.empty:
         raise InputError(
             f"{source}: no usable row: every one lacks its path or its metric.",
             "at least one video with both",
         )
-    return videos[~out], pd.concat(problems, ignore_index=True)
+    return kept, problems

@@ -1,9 +1,8 @@
 """The SMTPD pipelines: one template, two instances (with and without early popularity)."""
 
-from collections.abc import Callable
-
 from kedro.pipeline import Node, Pipeline
 
+from vidpop_pipelines.pipelines.named_node import named_node
 from vidpop_pipelines.pipelines.smtpd import leaderboard, nodes, registration, reporting
 
 INSTANCES = ("smtpd_ep", "smtpd_no_ep")
@@ -18,22 +17,18 @@ _SHARED = {
 _PARAMETERS = {name: name for name in ("params:smtpd", "params:interval", "params:compute")}
 
 
-def _node(function: Callable, inputs: str | list[str], outputs: str | list[str]) -> Node:
-    return Node(function, inputs, outputs, name=function.__name__)
-
-
 def _features(encoders: str) -> list[Node]:
     """From videos to inputs; `encoders` names what says how to encode: parameters, or a trained model."""
     return [
-        _node(
+        named_node(
             nodes.encode_thumbnails,
             ["videos", "thumbnails", "visual_cache", encoders],
             ["visual", "thumbnail_problems"],
         ),
-        _node(nodes.encode_descriptions, ["videos", "text_cache", encoders], "text"),
-        _node(nodes.detect_title_languages, "videos", "languages"),
-        _node(nodes.assemble_inputs, ["videos", "languages", "visual", "text"], "inputs"),
-        _node(
+        named_node(nodes.encode_descriptions, ["videos", "text_cache", encoders], "text"),
+        named_node(nodes.detect_title_languages, "videos", "languages"),
+        named_node(nodes.assemble_inputs, ["videos", "languages", "visual", "text"], "inputs"),
+        named_node(
             reporting.report_data,
             ["table_summary", "videos", "table_problems", "thumbnail_problems"],
             "data_report",
@@ -43,40 +38,40 @@ def _features(encoders: str) -> list[Node]:
 
 def _training() -> list[Node]:
     return [
-        _node(nodes.split_videos, ["videos", "given_splits", "params:smtpd"], "splits"),
-        _node(
+        named_node(nodes.split_videos, ["videos", "given_splits", "params:smtpd"], "splits"),
+        named_node(
             nodes.fit_preprocessing, ["inputs", "splits", "params:smtpd", "params:instance"], "preprocessing"
         ),
-        _node(
+        named_node(
             nodes.train_catboost,
             ["inputs", "splits", "preprocessing", "params:smtpd", "params:compute"],
             "catboost",
         ),
-        _node(
+        named_node(
             nodes.train_network,
             ["inputs", "splits", "preprocessing", "params:smtpd", "resume_folder", "epochs_folder"],
             ["networks", "history"],
         ),
-        _node(
+        named_node(
             nodes.blend_and_calibrate,
             ["inputs", "splits", "preprocessing", "networks", "catboost", "params:smtpd", "params:interval"],
             "model",
         ),
-        _node(registration.register_model, "model", "registered_model"),
+        named_node(registration.register_model, "model", "registered_model"),
     ]
 
 
 def _evaluation() -> list[Node]:
     figures = ["day_metrics_figure", "forecasts_figure", "calibration_figure", "history_figure"]
     return [
-        _node(reporting.predict_held_out, ["model", "inputs", "splits", "params:smtpd"], "predictions"),
-        _node(reporting.evaluate, ["predictions", "params:smtpd"], "metrics"),
-        _node(reporting.compare_with_baselines, ["predictions", "params:smtpd"], "comparison"),
-        _node(reporting.draw_day_metrics, "predictions", "day_metrics_figure"),
-        _node(reporting.draw_forecasts, "predictions", "forecasts_figure"),
-        _node(reporting.draw_calibration, ["predictions", "params:interval"], "calibration_figure"),
-        _node(reporting.draw_history, "history", "history_figure"),
-        _node(
+        named_node(reporting.predict_held_out, ["model", "inputs", "splits", "params:smtpd"], "predictions"),
+        named_node(reporting.evaluate, ["predictions", "params:smtpd"], "metrics"),
+        named_node(reporting.compare_with_baselines, ["predictions", "params:smtpd"], "comparison"),
+        named_node(reporting.draw_day_metrics, "predictions", "day_metrics_figure"),
+        named_node(reporting.draw_forecasts, "predictions", "forecasts_figure"),
+        named_node(reporting.draw_calibration, ["predictions", "params:interval"], "calibration_figure"),
+        named_node(reporting.draw_history, "history", "history_figure"),
+        named_node(
             reporting.build_report,
             ["metrics", "comparison", "data_report", *figures, "params:smtpd", "params:instance"],
             "report",
@@ -90,7 +85,7 @@ def create_pipeline(name: str) -> Pipeline:
     Args:
         name: `smtpd_ep` (early popularity is an input) or `smtpd_no_ep`.
     """
-    validation = _node(
+    validation = named_node(
         nodes.validate_training_table,
         ["table", "params:smtpd", "params:instance"],
         ["videos", "table_problems", "table_summary"],
@@ -109,12 +104,12 @@ def create_predict_pipeline(name: str) -> Pipeline:
     Args:
         name: The instance whose model is used.
     """
-    validation = _node(
+    validation = named_node(
         nodes.validate_forecast_table,
         ["table", "params:instance"],
         ["videos", "table_problems", "table_summary"],
     )
-    forecast = _node(reporting.forecast_new_videos, ["model", "inputs"], "forecast")
+    forecast = named_node(reporting.forecast_new_videos, ["model", "inputs"], "forecast")
     return Pipeline(
         [validation, *_features("model"), forecast],
         namespace=f"{name}_predict",
@@ -137,10 +132,10 @@ def create_leaderboard_pipeline() -> Pipeline:
         for name in INSTANCES
     ]
     summary = [
-        _node(leaderboard.join_epochs, [f"{name}_epochs" for name in INSTANCES], "epochs"),
-        _node(leaderboard.compare_setups, [f"{name}_predictions" for name in INSTANCES], "setups"),
-        _node(leaderboard.draw_setups, "setups", "setups_figure"),
-        _node(leaderboard.draw_epochs, "epochs", "epochs_figure"),
+        named_node(leaderboard.join_epochs, [f"{name}_epochs" for name in INSTANCES], "epochs"),
+        named_node(leaderboard.compare_setups, [f"{name}_predictions" for name in INSTANCES], "setups"),
+        named_node(leaderboard.draw_setups, "setups", "setups_figure"),
+        named_node(leaderboard.draw_epochs, "epochs", "epochs_figure"),
     ]
     return Pipeline(
         scores + summary,

@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS, TEXT_FIELDS
+from vidpop_pipelines.service import read_video_ids, refuse
 
 _LARGEST_SCORE = 50.0
-
-
-def _refuse(row: int, field: str, problem: str, expected: str) -> MlflowException:
-    """Returns the error that the server answers with status 400 and this message."""
-    return MlflowException(
-        f"Video {row}, field '{field}': {problem}. Expected: {expected}.", INVALID_PARAMETER_VALUE
-    )
 
 
 class SmtpdService(PythonModel):
@@ -76,11 +68,7 @@ class SmtpdService(PythonModel):
         )
 
     def _read(self, request: pd.DataFrame) -> pd.DataFrame:
-        if request.empty:
-            raise MlflowException("The request holds no video.", INVALID_PARAMETER_VALUE)
-        videos = pd.DataFrame(index=range(len(request)))
-        numbered = [f"video {row}" for row in range(len(request))]
-        videos["video_id"] = request["video_id"].fillna("").to_numpy() if "video_id" in request else numbered
+        videos = pd.DataFrame({"video_id": read_video_ids(request)})
         for name in TEXT_FIELDS:
             videos[name] = (
                 request[name].fillna("").astype(str).str.strip().to_numpy() if name in request else ""
@@ -88,7 +76,7 @@ class SmtpdService(PythonModel):
         for name in NUMERICAL_FIELDS:
             videos[name] = request[name].astype(float).to_numpy() if name in request else np.nan
             if np.isinf(videos[name]).any():
-                raise _refuse(
+                raise refuse(
                     int(np.isinf(videos[name]).argmax()), name, "infinite", "a finite number, or nothing"
                 )
         if self.forecaster.early_popularity:
@@ -97,7 +85,7 @@ class SmtpdService(PythonModel):
             if wrong.any():
                 row = int(wrong.to_numpy().argmax())
                 expected = f"the score of day 1, log2(views + 1), from 0 to {_LARGEST_SCORE:g}"
-                raise _refuse(row, "day_1", f"got {videos.at[row, 'day_1']}", expected)
+                raise refuse(row, "day_1", f"got {videos.at[row, 'day_1']}", expected)
         return videos
 
     def _encode_texts(self, videos: pd.DataFrame) -> Any:
@@ -140,12 +128,12 @@ def _open_thumbnail(thumbnail: str, row: int) -> Any:
         path = Path(thumbnail)
         if not path.is_file():
             problem = "neither base64 nor an existing file"
-            raise _refuse(row, "thumbnail", problem, "base64 of a picture, or its path") from None
+            raise refuse(row, "thumbnail", problem, "base64 of a picture, or its path") from None
         content = path.read_bytes()
     try:
         return decode_image(io.BytesIO(content))
     except InputError as error:
-        raise _refuse(row, "thumbnail", error.message, "a picture") from None
+        raise refuse(row, "thumbnail", error.message, "a picture") from None
 
 
 set_model(SmtpdService())

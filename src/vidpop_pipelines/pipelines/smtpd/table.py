@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.evaluation.data_report import list_problems
+from vidpop_pipelines.evaluation.data_report import leave_out_rows, list_problems
 from vidpop_pipelines.features.tables import find_repeated_rows, parse_numbers
 
 TEXT_FIELDS = ["user_id", "category", "title", "keywords", "description"]
@@ -119,19 +119,17 @@ def _check_schema(videos: pd.DataFrame, n_days: int, source: str) -> None:
 
 def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     repeated = find_repeated_rows(videos, source)
-    days = day_columns(videos)
-    no_day = videos[days].isna().all(axis="columns") & labelled
-    ids = videos["video_id"]
-    problems = [
-        list_problems(ids[no_day & ~repeated], "days", "all days missing", left_out=True),
-        list_problems(ids[repeated], "video_id", "repeats an earlier row", left_out=True),
-    ]
-    kept = videos[~(no_day | repeated)]
+    no_day = videos[day_columns(videos)].isna().all(axis="columns") & labelled
+    reasons = {
+        ("days", "all days missing"): no_day & ~repeated,
+        ("video_id", "repeats an earlier row"): repeated,
+    }
+    kept, problems = leave_out_rows(videos, reasons)
     if kept.empty:
         raise InputError(
             f"{source}: no usable row: every one lacks all its days.", "at least one observed day per video"
         )
-    return kept, pd.concat(problems, ignore_index=True)
+    return kept, problems
 
 
 def _missing_values(videos: pd.DataFrame) -> pd.DataFrame:

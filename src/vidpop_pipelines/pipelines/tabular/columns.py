@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from vidpop_pipelines.errors import InputError
+from vidpop_pipelines.features.columns import column_title, find_named, find_usual, normalise_name, only_one
 
 TEXT_FIELDS = ["title", "description", "channel_id", "definition", "caption", "language"]
 LIST_FIELDS = ["tags", "categories"]
@@ -87,8 +88,6 @@ _ANSWERS = (
     " engagement engagement_rate watch_time watch_time_hours"
 )
 _DAY = re.compile(r"(?:views_)?day_(\d+)")
-# Prefixes of a flattened answer of the YouTube Data API.
-_API_PREFIX = re.compile(r"^(?:snippet|statistics|content_details)_(?=.)")
 
 
 @dataclass(frozen=True)
@@ -106,12 +105,6 @@ class ColumnPositions:
     days: list[int]
     answers: list[int]
     ignored: list[int]
-
-
-def normalise_name(name: str) -> str:
-    """Writes a column name as compared: `snippet.publishedAt`, `Published At` -> `published_at`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return _API_PREFIX.sub("", re.sub(r"[\W_]+", "_", words).strip("_").lower())
 
 
 def find_columns(header: list[str], mapping: dict[str, str], source: str) -> ColumnPositions:
@@ -135,10 +128,11 @@ def find_columns(header: list[str], mapping: dict[str, str], source: str) -> Col
     free = [position for position in range(len(header)) if position not in mapped.values()]
     fields = dict(mapped)
     for field, tiers in _SYNONYMS.items():
-        matches = [[p for p in free if names[p] in tier.split()] for tier in tiers]
-        best = next((tier for tier in matches if tier), [])
-        if field not in mapped and best:
-            fields[field] = _only_one(field, best, header, source)
+        if field in mapped:
+            continue
+        position = find_usual(field, tiers, free, _option(field), header, source)
+        if position is not None:
+            fields[field] = position
     days = _find_days(names, free, fields, header, source)
     used = {*fields.values(), *days}
     answers = [p for p in free if names[p] in _ANSWERS.split() and p not in used]
@@ -150,33 +144,23 @@ def find_columns(header: list[str], mapping: dict[str, str], source: str) -> Col
     )
 
 
-def column_title(header: list[str], position: int) -> str:
-    """Names a column of the file for messages and reports."""
-    return header[position] or f"(column {position + 1}, without a name)"
-
-
 def synonyms(field: str) -> list[str]:
     """Returns the names by which a field is recognised, its own first."""
     return " ".join(_SYNONYMS[field]).split()
+
+
+def _option(field: str) -> str:
+    return f"tabular.columns.{field}"
 
 
 def _mapped_position(field: str, column: str, header: list[str], source: str) -> int:
     if field not in FIELDS and not re.fullmatch(r"views_day_[1-9]\d*", field):
         near = get_close_matches(field, FIELDS, n=1, cutoff=0)[0]
         raise InputError(
-            f"tabular.columns.{field}: there is no such field; did you mean '{near}'?",
+            f"{_option(field)}: there is no such field; did you mean '{near}'?",
             f"one of {', '.join(FIELDS)}, or views_day_<d>",
         )
-    wanted = [p for p, name in enumerate(header) if name == column.strip()] or [
-        p for p, name in enumerate(header) if normalise_name(name) == normalise_name(column)
-    ]
-    if not wanted:
-        near = get_close_matches(column, header, n=1, cutoff=0) or ["nothing"]
-        raise InputError(
-            f"tabular.columns.{field} is '{column}', which is no column of {source}; did you mean '{near[0]}'?",
-            f"one of {', '.join(column_title(header, p) for p in range(len(header)))}",
-        )
-    return _only_one(field, wanted, header, source)
+    return find_named(field, column, _option(field), header, source)
 
 
 def _check_mapped_once(mapped: dict[str, int], header: list[str], source: str) -> None:
@@ -191,17 +175,6 @@ def _check_mapped_once(mapped: dict[str, int], header: list[str], source: str) -
         by_position[position] = field
 
 
-def _only_one(field: str, positions: list[int], header: list[str], source: str) -> int:
-    if len(positions) > 1:
-        titles = " and ".join(f"'{header[p]}' (column {p + 1})" for p in positions)
-        raise InputError(
-            f"{source}: columns {titles} mean the same: {field}.",
-            "one column for each meaning",
-            f"say which one with tabular.columns.{field}, or delete the other.",
-        )
-    return positions[0]
-
-
 def _find_days(
     names: list[str], free: list[int], fields: dict[str, int], header: list[str], source: str
 ) -> list[int]:
@@ -210,7 +183,10 @@ def _find_days(
         match = _DAY.fullmatch(names[position])
         if match and f"views_day_{int(match[1])}" not in fields:
             found.setdefault(int(match[1]), []).append(position)
-    days = {day: _only_one(f"views_day_{day}", positions, header, source) for day, positions in found.items()}
+    days = {}
+    for day, positions in found.items():
+        name = f"views_day_{day}"
+        days[day] = only_one(name, positions, _option(name), header, source)
     days |= {int(_DAY.fullmatch(name)[1]): p for name, p in fields.items() if _DAY.fullmatch(name)}
     wrong = sorted(set(days) ^ set(range(1, len(days) + 1)))
     if wrong:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from vidpop_pipelines.errors import InputError
-from vidpop_pipelines.evaluation.data_report import list_problems
+from vidpop_pipelines.evaluation.data_report import leave_out_rows, list_problems
+from vidpop_pipelines.features.columns import column_title
 from vidpop_pipelines.features.tables import (
     DateReading,
     find_repeated_rows,
@@ -25,7 +26,6 @@ from vidpop_pipelines.pipelines.tabular.columns import (
     NUMERICAL_FIELDS,
     TEXT_FIELDS,
     ColumnPositions,
-    column_title,
     find_columns,
     synonyms,
 )
@@ -222,17 +222,13 @@ def _leave_out_rows(videos: pd.DataFrame, source: str, labelled: bool) -> tuple[
     if labelled:
         reasons[("views", "views missing")] = videos["views"].isna()
         reasons[("published_at", "publish time missing")] = videos["published_at"].isna()
-    out = pd.Series(False, index=videos.index)
-    problems = []
-    for (column, reason), mask in reasons.items():
-        problems.append(list_problems(videos.loc[mask & ~out, "video_id"], column, reason, left_out=True))
-        out |= mask
-    if out.all():
+    kept, problems = leave_out_rows(videos, reasons)
+    if kept.empty:
         raise InputError(
             f"{source}: no usable row: every one lacks its views or its publish time.",
             "at least one video with both",
         )
-    return videos[~out], pd.concat(problems, ignore_index=True)
+    return kept, problems
 
 
 def _remove_impossible_likes(videos: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
