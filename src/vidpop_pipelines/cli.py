@@ -1,4 +1,4 @@
-"""Commands that this project adds to `kedro`: `kedro serve`."""
+"""Commands that this project adds to `kedro`: `kedro serve` and `kedro lineage`."""
 
 import os
 import sys
@@ -50,3 +50,18 @@ def serve(family: str, version: str, host: str, port: int, workers: int, env: st
     sys.stdout.flush()
     # In place of this process, so that Ctrl-C and signals reach the server.
     os.execve(sys.executable, command, environment)
+
+
+@cli.command()
+def lineage() -> None:
+    """Builds a static site of all pipelines, datasets and figures into build/.
+
+    Its previews show the first rows of tables, raw ones too: share it with those who may see them.
+    """
+    from vidpop_pipelines.lineage import build_site
+
+    site = build_site(Path.cwd())
+    click.echo(
+        f"{site}/ holds the site. Show it with: python -m http.server --bind 127.0.0.1 --directory {site}"
+    )
+    click.echo("and open http://127.0.0.1:8000")

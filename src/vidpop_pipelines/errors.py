@@ -29,6 +29,10 @@ class InputError(click.ClickException, DatasetError):
     def __str__(self) -> str:
         return self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """Tells IPython what to show in a notebook: the message alone, as on the command line."""
+        return [f"{type(self).__name__}: {self.message}"]
+
 
 def input_error(error: BaseException | None) -> InputError | None:
     """Returns the `InputError` that an error is, or that Kedro's catalog has wrapped into it."""

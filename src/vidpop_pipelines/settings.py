@@ -2,9 +2,10 @@
 
 import logging
 import warnings
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from kedro.config import OmegaConfigLoader
+from kedro.utils import find_kedro_project
 from omegaconf.resolvers import oc
 
 from vidpop_pipelines.errors import WithoutTraceback
@@ -48,6 +49,8 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         # conf/base/mlflow.yml reads MLFLOW_TRACKING_URI.
         "oc.env": oc.env,
+        # A file of the project, wherever in it Kedro was started: a notebook's folder, for example.
+        "in_project": lambda name: ((find_kedro_project(Path.cwd()) or Path.cwd()) / name).as_posix(),
         # ${sibling:/data/videos.csv,splits.csv} is /data/splits.csv
         "sibling": lambda path, name: str(PurePath(path).with_name(name)),
     },

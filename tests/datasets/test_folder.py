@@ -74,3 +74,8 @@ def test_size_counts_the_models_own_files_only(dataset, tmp_path):
     (tmp_path / "model/epochs").mkdir()
     (tmp_path / "model/epochs/1.bin").write_bytes(b"0" * 1000)
     assert dataset.size() == len('"four"') + len("four")
+
+
+def test_preview_is_the_models_config(dataset):
+    dataset.save(Word("first"))
+    assert json.loads(dataset.preview()) == "first"

@@ -98,3 +98,10 @@ def test_folder_must_exist_and_is_read_only(tmp_path):
         dataset.load()
     with pytest.raises(InputError, match="read only"):
         dataset.save(object())
+
+
+def test_preview_of_a_folder_names_its_arrays(tmp_path):
+    write(tmp_path / "a_features.npy", np.ones((2, 3), np.float32))
+    preview = NpyFolderDataset(str(tmp_path), ["*_features.npy"]).preview()
+    assert preview["columns"] == ["array", "shape", "dtype"]
+    assert preview["data"] == [["a_features", "(2, 3)", "float32"]]

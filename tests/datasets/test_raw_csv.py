@@ -46,3 +46,14 @@ def test_missing_file_is_an_error(tmp_path):
 def test_raw_data_is_never_written(tmp_path):
     with pytest.raises(InputError, match="read only"):
         RawCsvDataset(str(tmp_path / "videos.csv")).save(object())
+
+
+def test_preview_shows_the_first_rows_as_they_are(tmp_path):
+    path = tmp_path / "videos.csv"
+    path.write_bytes(b'\xef\xbb\xbfid,text,text\na,"two\nlines",\nb,NA,001\nc,x,y\n')
+    preview = RawCsvDataset(str(path)).preview(nrows=2)
+    assert preview == {
+        "index": [1, 2],
+        "columns": ["id", "text", "text"],
+        "data": [["a", "two\nlines", ""], ["b", "NA", "001"]],
+    }

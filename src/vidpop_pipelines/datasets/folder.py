@@ -7,6 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro.utils import load_obj
+from kedro_datasets._typing import JSONPreview
 
 from vidpop_pipelines.errors import InputError
 
@@ -86,6 +87,10 @@ class ModelFolderDataset(AbstractDataset[Any, Any]):
         for entry in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
             os.replace(entry, self._filepath / entry.name)
         staging.rmdir()
+
+    def preview(self) -> JSONPreview:
+        """Returns the model's `config.json`, as kedro-viz shows it."""
+        return JSONPreview((self._filepath / "config.json").read_text(encoding="utf-8"))
 
     def size(self) -> int:
         """Returns the size of the model's files in bytes."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from vidpop_pipelines.errors import InputError
 
@@ -151,6 +152,14 @@ class NpyFolderDataset(AbstractDataset[None, NpyFolder]):
             path=self._filepath,
             arrays={path.stem: open_npy(path) for path in chosen},
             lines={path.stem: _read_lines(path) for path in texts if path.is_file()},
+        )
+
+    def preview(self) -> TablePreview:
+        """Returns the arrays' names, sizes and types, as kedro-viz shows them."""
+        arrays = self.load().arrays
+        rows = [[name, *map(str, (array.shape, array.dtype))] for name, array in arrays.items()]
+        return TablePreview(
+            {"index": list(range(len(rows))), "columns": ["array", "shape", "dtype"], "data": rows}
         )
 
     def save(self, data: None) -> None:

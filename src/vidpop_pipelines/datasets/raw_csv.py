@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from vidpop_pipelines.errors import InputError
 
@@ -73,6 +74,26 @@ class RawCsvDataset(AbstractDataset[None, pd.DataFrame]):
         frame.columns = [name.strip() for name in header]
         frame.attrs["source"] = str(path)
         return frame
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Returns the first rows, as kedro-viz shows them."""
+        # By position: header names may repeat.
+        rows = pd.read_csv(
+            self._filepath,
+            header=None,
+            nrows=nrows + 1,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+        )
+        shown = rows.iloc[1:]
+        return TablePreview(
+            {
+                "index": shown.index.tolist(),
+                "columns": rows.iloc[0].tolist(),
+                "data": shown.to_numpy().tolist(),
+            }
+        )
 
     def save(self, data: None) -> None:
         """Raw data is never written."""
