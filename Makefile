@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 2
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run serve lineage test test-all lint bench clean
+.PHONY: run serve what-if lineage test test-all lint bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -31,6 +31,12 @@ PORT ?= 5001
 serve: $(INSTALLED)
 	@test -n "$(FAMILY)" || { echo "Which model? make serve FAMILY=smtpd_ep [VERSION=latest|number] [PORT=5001]"; exit 1; }
 	$(BIN)/kedro serve --family=$(FAMILY) --version=$(VERSION) --port=$(PORT)
+
+## what-if: a page that forecasts a video and shows what moves the forecast, e.g. make what-if FAMILY=smtpd_ep
+PAGE_PORT ?= 8501
+what-if: $(INSTALLED)
+	@test -n "$(FAMILY)" || { echo "Which model? make what-if FAMILY=smtpd_ep [VERSION=latest|number] [PAGE_PORT=8501]"; exit 1; }
+	$(BIN)/kedro what-if --family=$(FAMILY) --version=$(VERSION) --port=$(PAGE_PORT)
 
 ## lineage: a static site of all pipelines, datasets and figures, with previews of what has been run
 lineage: $(INSTALLED)

@@ -1,7 +1,7 @@
 """The one way into MLflow's registry: a model's folder and the code that serves it (no pickle), its card, its alias."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +24,14 @@ class Version:
         run_id: The MLflow run that registered it.
         metrics: Metrics of that run.
         tags: Tags of that run.
+        parameters: Parameters of that run.
     """
 
     number: str
     run_id: str
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def register_pyfunc(name: str, code: Path, model: Any, signature: Any, input_example: Any) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def read_version(name: str, version: str | int) -> Version:
             f"The run {run_id}, which made version {wanted} of {name}, is not in {client.tracking_uri}.",
             "the MLflow store that the version was registered in",
         ) from None
-    return Version(str(wanted), run_id, run.data.metrics, run.data.tags)
+    return Version(str(wanted), run_id, run.data.metrics, run.data.tags, run.data.params)
 
 
 def champion_version(name: str) -> str | None:

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from vidpop_pipelines.evaluation.data_report import build_data_report, list_problems
+from vidpop_pipelines.evaluation.data_report import build_data_report, count_missing, list_problems
 
 
 def test_problems_are_one_line_per_video():
@@ -42,3 +42,17 @@ def test_report_groups_by_column_and_reason_and_keeps_the_summary():
             {"column": "likes", "reason": "empty", "count": 1, "video_ids": ["d"]},
         ],
     }
+
+
+def test_a_video_counts_once_per_column_whatever_the_reasons():
+    ids = pd.Series(["a", "b"])
+    problems = pd.concat(
+        [
+            list_problems(ids, "thumbnail", "file not found"),
+            list_problems(ids[:1], "thumbnail", "broken"),
+            list_problems(ids[:1], "title", "empty"),
+            list_problems(pd.Series(["c"]), "views", "views missing", left_out=True),
+        ]
+    )
+    report = build_data_report({}, pd.DataFrame({"video_id": ids}), problems)
+    assert count_missing(report) == {"thumbnail": 2, "title": 1}

@@ -73,3 +73,11 @@ def build_data_report(
         "left_out": grouped(problems[left_out]),
         "missing": grouped(problems[~left_out]),
     }
+
+
+def count_missing(data_report: dict[str, Any]) -> dict[str, int]:
+    """Returns column to number of videos that lack it, whatever the reason."""
+    lacking: dict[str, set[str]] = {}
+    for entry in data_report["missing"]:
+        lacking.setdefault(entry["column"], set()).update(entry["video_ids"])
+    return {column: len(video_ids) for column, video_ids in lacking.items()}

@@ -4,10 +4,11 @@ from vidpop_pipelines.pipelines.tabular.reporting import data_notes
 
 
 def test_missing_days_are_one_line():
+    ids = list("abcdefg")
     missing = [
-        {"column": "title", "count": 5},
-        {"column": "views_day_1", "count": 3},
-        {"column": "views_day_2", "count": 7},
+        {"column": "title", "video_ids": ids[:5]},
+        {"column": "views_day_1", "video_ids": ids[:3]},
+        {"column": "views_day_2", "video_ids": ids},
     ]
     report = {"rows_used": 9, "rows_read": 10, "missing": missing, "absent_columns": ["tags", "caption"]}
     assert data_notes(report) == [

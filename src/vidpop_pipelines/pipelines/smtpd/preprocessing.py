@@ -32,6 +32,7 @@ class Preprocessing:
         early_popularity: Whether day 1 is an input.
         options: What is standardised and reduced.
         categories: Known categories; their position + 1 is the index, 0 is unknown.
+        languages: Those of `LANGUAGES` that training titles have; the others are unknown, too.
         arrays: Means, scales and lines by name: `numerical_mean`, `numerical_scale` (n_numerical,),
             `slope`, `intercept` (T,), `target_scale`, `target_mean` (T,), and with early popularity
             `difficulty_centres` (K,), `difficulty` (K, T), see `difficulty`.
@@ -45,6 +46,7 @@ class Preprocessing:
     early_popularity: bool
     options: PreprocessingOptions
     categories: list[str]
+    languages: list[str]
     arrays: dict[str, np.ndarray]
     visual: VectorReduction
     text: VectorReduction
@@ -75,12 +77,15 @@ class Preprocessing:
         known = [
             name for name in frequency.sort_index().sort_values(ascending=False, kind="stable").index if name
         ]
+        spoken = set(inputs.videos["language"].iloc[rows])
         numbers = _numbers(inputs, rows, early_popularity, options)
         # A column without any value has no mean; zeros say "the mean" for all its rows.
         empty = np.isnan(numbers).all(axis=0)
         numbers[:, empty] = 0
-        mean = np.nanmean(numbers, axis=0)
-        arrays = {"numerical_mean": mean, "numerical_scale": nonzero(np.nanstd(numbers, axis=0))}
+        mean, scale = np.nanmean(numbers, axis=0), np.nanstd(numbers, axis=0)
+        # Nothing was learnt about a column that never varied: the network's weights for it are as they were drawn. On
+        # this scale every value is the mean.
+        arrays = {"numerical_mean": mean, "numerical_scale": np.where(scale > 0, scale, np.inf)}
         arrays |= _fit_offset(inputs, rows, days, early_popularity, options)
         components = {
             "visual": options.visual_components,
@@ -98,6 +103,7 @@ class Preprocessing:
             early_popularity=early_popularity,
             options=options,
             categories=known[: N_CATEGORIES - 1],
+            languages=[name for name in LANGUAGES if name in spoken],
             arrays={name: np.asarray(array, np.float32) for name, array in arrays.items()},
             **reductions,
         )
@@ -109,7 +115,7 @@ class Preprocessing:
         numbers = _numbers(inputs, rows, self.early_popularity, self.options)
         numbers = np.where(np.isnan(numbers), mean, numbers)
         categories = {name: index for index, name in enumerate(self.categories, start=1)}
-        languages = {name: index for index, name in enumerate(LANGUAGES, start=1)}
+        languages = {name: LANGUAGES.index(name) + 1 for name in self.languages}
         videos = inputs.videos
         arrays = {
             "numerical": ((numbers - mean) / scale).astype(np.float32),
@@ -193,6 +199,7 @@ class Preprocessing:
             "early_popularity": self.early_popularity,
             "options": self.options.model_dump(),
             "categories": self.categories,
+            "languages": self.languages,
             "text_fields": TEXT_FIELDS,
         }
         (folder / f"{stem}.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False))
@@ -213,6 +220,7 @@ class Preprocessing:
             early_popularity=settings["early_popularity"],
             options=PreprocessingOptions(**settings["options"]),
             categories=settings["categories"],
+            languages=settings["languages"],
             arrays=arrays,
             **reductions,
         )

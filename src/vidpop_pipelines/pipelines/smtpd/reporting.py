@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidpop_pipelines.evaluation.data_report import build_data_report
+from vidpop_pipelines.evaluation.data_report import build_data_report, count_missing
 from vidpop_pipelines.evaluation.predictions import (
     build_predictions,
     to_matrix,
@@ -223,9 +223,8 @@ def build_report(
         "honest": "honest: the test fold was used for nothing but these figures",
         "published": "published: the test fold also chose the best epoch, as in the paper; too good for new videos",
     }[parameters.protocol]
-    missing = (
-        "; ".join(f"{entry['column']}: {entry['count']}" for entry in data_report["missing"]) or "nothing"
-    )
+    counts = [f"{column}: {count}" for column, count in count_missing(data_report).items()]
+    missing = "; ".join(counts) or "nothing"
     notes = [
         f"Protocol {protocol}. Test folds: {', '.join(map(str, parameters.folds))} of {parameters.n_folds}.",
         f"{data_report['rows_used']} of {data_report['rows_read']} rows were used. Missing inputs: {missing}.",

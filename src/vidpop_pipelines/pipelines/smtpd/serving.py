@@ -102,10 +102,13 @@ class SmtpdService(PythonModel):
 
         images, rows = [], np.full(len(request), -1, np.int64)
         given = request["thumbnail"].fillna("") if "thumbnail" in request else [""] * len(request)
+        # What-if questions ask for the same picture many times.
+        positions: dict[str, int] = {}
         for row, thumbnail in enumerate(given):
-            if thumbnail:
-                rows[row] = len(images)
+            if thumbnail and thumbnail not in positions:
+                positions[thumbnail] = len(images)
                 images.append(self.image_encoder.prepare(_open_thumbnail(thumbnail, row)))
+            rows[row] = positions.get(thumbnail, -1)
         return Embeddings(_encode(self.image_encoder, images), rows)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vidpop_pipelines.evaluation.data_report import count_missing
 from vidpop_pipelines.evaluation.predictions import to_matrix
 from vidpop_pipelines.pipelines.tabular.parameters import TabularParameters
 
@@ -115,7 +116,7 @@ def draw_ages(by_age: pd.DataFrame) -> Any:
 
 def data_notes(data_report: dict[str, Any]) -> list[str]:
     """Returns paragraphs of a report: rows used, what is missing, what was known only at the crawl."""
-    missing = "; ".join(_count_missing(data_report["missing"])) or "nothing"
+    missing = "; ".join(_missing_notes(count_missing(data_report))) or "nothing"
     notes = [f"{data_report['rows_used']} of {data_report['rows_read']} rows were used. Missing: {missing}."]
     for key, text in {
         "absent_columns": "The table does not have",
@@ -128,11 +129,10 @@ def data_notes(data_report: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _count_missing(entries: list[dict[str, Any]]) -> list[str]:
+def _missing_notes(counts: dict[str, int]) -> list[str]:
     """Returns "column: count" of every column, the columns of a daily series as one."""
-    single = [entry for entry in entries if not entry["column"].startswith(_DAILY)]
-    counts = [entry["count"] for entry in entries if entry["column"].startswith(_DAILY)]
-    notes = [f"{entry['column']}: {entry['count']}" for entry in single]
-    if counts:
-        notes.append(f"views of a day: {min(counts)} to {max(counts)} videos on {len(counts)} days")
+    notes = [f"{column}: {count}" for column, count in counts.items() if not column.startswith(_DAILY)]
+    days = [count for column, count in counts.items() if column.startswith(_DAILY)]
+    if days:
+        notes.append(f"views of a day: {min(days)} to {max(days)} videos on {len(days)} days")
     return notes
