@@ -149,6 +149,7 @@ def time_epochs(paths: list[Path], turns: int) -> dict:
 
     from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
     from vidpop_pipelines.features.video import FrameOptions, read_clip
+    from vidpop_pipelines.parameters import ComputeOptions
     from vidpop_pipelines.pipelines.short_video.frames import decode_frames
     from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoParameters
 
@@ -156,7 +157,8 @@ def time_epochs(paths: list[Path], turns: int) -> dict:
     parameters = ShortVideoParameters(csv="", videos="", max_broken_share=1)
     videos = pd.DataFrame({"video_id": [path.name for path in paths], "path": [str(path) for path in paths]})
     with TemporaryDirectory() as folder:
-        arguments = (videos, EmbeddingStore(Path(folder)), SimpleNamespace(frames=options), parameters)
+        cache, instance = EmbeddingStore(Path(folder)), SimpleNamespace(frames=options)
+        arguments = (videos, cache, instance, parameters, ComputeOptions())
         start = time.perf_counter()
         usable, frames, _ = decode_frames(*arguments)
         filling = time.perf_counter() - start

@@ -20,6 +20,7 @@ import yaml
 
 from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
 from vidpop_pipelines.datasets.raw_csv import RawCsvDataset
+from vidpop_pipelines.parameters import ComputeOptions
 from vidpop_pipelines.pipelines.short_video import training
 from vidpop_pipelines.pipelines.short_video.frames import decode_frames
 from vidpop_pipelines.pipelines.short_video.labels import label_videos, split_videos
@@ -64,7 +65,9 @@ def measure(name: str, tree: dict, parameters: ShortVideoParameters, epochs: int
     )
     raw = RawCsvDataset(str(SAMPLE / "short_video.csv")).load()
     listed, _, _ = validate_training_table(raw, SAMPLE / "videos", parameters)
-    videos, frames, _ = decode_frames(listed, EmbeddingStore(folder / "frames"), instance, parameters)
+    videos, frames, _ = decode_frames(
+        listed, EmbeddingStore(folder / "frames"), instance, parameters, ComputeOptions()
+    )
     labels, _ = label_videos(videos, split_videos(videos, None, parameters), parameters)
     source = build_tiny_model(name, instance.frames, parameters.seed, folder)
     training.LabelledBatches = TimedReader

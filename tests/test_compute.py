@@ -3,7 +3,6 @@ import operator
 import pytest
 
 from vidpop_pipelines.compute import parallel_map
-from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.parameters import ComputeOptions
 
 
@@ -29,17 +28,3 @@ def test_a_killed_map_goes_on_where_it_was(tmp_path):
     assert parallel_map(double, [(1,), (2,), (3,)], options, **keep) == [2, 4, 6]
     assert called == [1, 2, 3, 3]
     assert parallel_map(double, [(5,)], options, resume_folder=tmp_path, fingerprint="b" * 64) == [10]
-
-
-def test_dask_without_an_address_says_how_to_get_one():
-    with pytest.raises(InputError, match="dask scheduler"):
-        parallel_map(operator.mul, [(1, 2)], ComputeOptions(backend="dask"))
-
-
-@pytest.mark.slow
-def test_dask_gives_the_same_results_on_two_worker_processes():
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
-        options = ComputeOptions(backend="dask", address=cluster.scheduler_address)
-        assert parallel_map(operator.mul, [(3, 4), (1, 2), (5, 6)], options) == [12, 2, 30]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.parameters import ComputeOptions
 
 logger = logging.getLogger(__name__)
@@ -29,20 +28,20 @@ def parallel_map(
         options: Backend, number of calls at once, scheduler address.
         description: Label of a progress bar; None for no bar.
         resume_folder: Where finished results are kept, so that a killed run goes on; the caller deletes it when
-            its pipeline ends. On a cluster the workers need to reach it. Like the Trainer's own state these files
-            are pickles, and nothing else may be kept in them.
+            its pipeline ends. On a cluster the workers write there, under the same path. Like the Trainer's own state
+            these files are pickles, and nothing else may be kept in them.
         fingerprint: Digest of everything that the results depend on; only needed with a folder.
 
     Returns:
         The results, in the order of the arguments.
 
     Raises:
-        InputError: If the dask backend has no scheduler address.
+        InputError: If the dask backend cannot be used, see `cluster.map_on_cluster`.
     """
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    calls = [delayed(function)(*argument) for argument in arguments]
+    calls = list(arguments)
     if resume_folder is not None:
         resume_folder.mkdir(parents=True, exist_ok=True)
         paths = [resume_folder / f"{fingerprint[:16]}.{number}.joblib" for number in range(len(calls))]
@@ -50,34 +49,28 @@ def parallel_map(
             logger.info(
                 "%s: resumed, %d of %d are there already.", description or "Work", n_finished, len(calls)
             )
-        calls = [delayed(_once)(path, *call) for path, call in zip(paths, calls, strict=True)]
+        calls = [(path, function, *call) for path, call in zip(paths, calls, strict=True)]
+        function = _once
+    if options.backend == "dask":
+        from vidpop_pipelines.cluster import map_on_cluster
 
-    def collect(**settings: Any) -> list[Any]:
-        results = Parallel(n_jobs=options.n_jobs, return_as="generator", **settings)(calls)
-        return list(tqdm(results, desc=description, total=len(calls), disable=description is None))
-
-    if options.backend != "dask":
-        return collect(backend=options.backend)
-    if not options.address:
-        raise InputError(
-            "compute.backend is 'dask', but compute.address is empty.",
-            "the address of a running scheduler, for example tcp://127.0.0.1:8786",
-            "start one with `dask scheduler` and give its address, or use compute.backend=loky.",
-        )
-    from distributed import Client
-
-    with Client(options.address), parallel_config(backend="dask"):
-        return collect()
+        results = map_on_cluster(function, calls, options.address)
+    else:
+        parallel = Parallel(n_jobs=options.n_jobs, backend=options.backend, return_as="generator")
+        results = parallel(delayed(function)(*call) for call in calls)
+    return list(tqdm(results, desc=description, total=len(calls), disable=description is None))
 
 
-def _once(path: Path, function: Callable, arguments: tuple, keywords: dict) -> Any:
+def _once(path: Path, function: Callable, *arguments: Any) -> Any:
     """Reads the result of a call, or calls and writes it: whole or not at all."""
+    from uuid import uuid4
+
     import joblib
 
     if path.is_file():
         return joblib.load(path)
-    result = function(*arguments, **keywords)
-    unfinished = path.with_suffix(f".{os.getpid()}")
+    result = function(*arguments)
+    unfinished = path.with_suffix(f".{uuid4().hex}")
     joblib.dump(result, unfinished)
     os.replace(unfinished, path)
     return result

@@ -37,11 +37,12 @@ class IntervalOptions(Parameters):
 
 
 class ComputeOptions(Parameters):
-    """Where independent pieces of work run (folds, days, base learners).
+    """Where independent pieces of work run (folds, days, base learners; on dask encoding too).
 
     Attributes:
         backend: `loky` uses processes on this machine, `threading` threads, `dask` a cluster.
-        n_jobs: Number of pieces at once; -1 means one per processor core.
+        n_jobs: Number of pieces at once; -1 means one per processor core. Without effect on dask, which gives each
+            worker one.
         address: Scheduler address of the dask cluster, for example ``tcp://host:8786``.
     """
 

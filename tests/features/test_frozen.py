@@ -1,7 +1,12 @@
+import pickle
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.features.frozen import FrozenNetwork, hash_weights
 
 
@@ -49,3 +54,31 @@ def test_weights_of_equal_content_have_equal_hashes():
         {"c": state["a"], "b": state["b"]},
     ]
     assert len({digest, *map(hash_weights, changed)}) == 5
+
+
+def test_encoders_travel_without_their_weights_and_are_built_once(tiny_bert, resnet18_weights):
+    from vidpop_pipelines.features.images import ResNetImageEncoder
+    from vidpop_pipelines.features.text import PretrainedTextEncoder
+
+    for encoder in (
+        PretrainedTextEncoder(str(tiny_bert), max_length=16, pooling="mean", precision="float32"),
+        ResNetImageEncoder(str(resnet18_weights), architecture="resnet18", precision="float32"),
+    ):
+        pickled = pickle.dumps(encoder)
+        assert len(pickled) < 1000
+        first, second = pickle.loads(pickled), pickle.loads(pickled)
+        assert first is second is not encoder
+        assert first.description == encoder.description
+
+
+def test_an_encoder_of_other_weights_is_refused_where_it_is_built(resnet18_weights, tmp_path):
+    from vidpop_pipelines.features.images import ResNetImageEncoder
+
+    path = tmp_path / "weights.safetensors"
+    shutil.copy(resnet18_weights, path)
+    pickled = pickle.dumps(ResNetImageEncoder(str(path), architecture="resnet18"))
+    state = load_file(path)
+    state["conv1.weight"][0, 0, 0, 0] += 1
+    save_file(state, path)
+    with pytest.raises(InputError, match="weights.safetensors.*other weights"):
+        pickle.loads(pickled)

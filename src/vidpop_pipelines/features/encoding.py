@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,14 @@ from vidpop_pipelines.datasets.embedding_store import KEY_DTYPE, EmbeddingStore
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.features.embeddings import Embeddings, Encoder, ImageEncoder, TextEncoder
 from vidpop_pipelines.features.images import decode_image, open_image
+from vidpop_pipelines.parameters import ComputeOptions
 
 logger = logging.getLogger(__name__)
+
+# What a batch brings: for each input the reason why it is unusable, "" for none; (n, ...) vectors of the others.
+EncodedBatch = tuple[list[str], np.ndarray | None]
+# From encoder, sources, and how many inputs may wait in memory, to inputs; `Unusable` in the place of a bad one.
+Load = Callable[[Any, Iterable[Any], int], Iterable[Any]]
 
 # Decoding a JPEG takes a few milliseconds, so some threads keep even a GPU busy.
 _THREADS = min(8, os.cpu_count() or 1)
@@ -34,6 +41,7 @@ def encode_texts(
     *,
     batch_size: int,
     description: str = "texts",
+    compute: ComputeOptions | None = None,
 ) -> Embeddings:
     """Encodes a table of texts, each unique one once over all runs.
 
@@ -43,6 +51,7 @@ def encode_texts(
         store: Where they are kept; only texts that it lacks are encoded.
         batch_size: Texts per call of the encoder.
         description: What the progress bar calls them.
+        compute: Where the encoder runs: on a dask cluster, else in this process.
 
     Returns:
         Embeddings with one row number per text, -1 where it is missing.
@@ -53,14 +62,24 @@ def encode_texts(
     values = np.asarray(texts, dtype=object)
     codes, unique = _unique_texts(values, description)
 
-    def load(positions: np.ndarray) -> Iterator[tuple[int, str]]:
-        # Longest first: batches of like length need little padding, and the remaining time that the
-        # progress bar shows is rather too long than too short.
+    def longest_first(positions: np.ndarray) -> np.ndarray:
+        # Batches of like length need little padding, and the remaining time that the progress bar shows is rather too
+        # long than too short.
         order = np.argsort(-encoder.lengths(unique[positions].tolist()), kind="stable")
-        return ((position, unique[position]) for position in positions[order])
+        return positions[order]
 
     keys = np.array([_digest(encoder, text.encode()) for text in unique], dtype=KEY_DTYPE)
-    rows = encode_unique(keys, load, encoder, store, batch_size=batch_size, description=description)
+    rows, _ = encode_unique(
+        keys,
+        unique,
+        _as_they_are,
+        encoder,
+        store,
+        batch_size=batch_size,
+        description=description,
+        order=longest_first,
+        compute=compute,
+    )
     rows = np.append(rows, -1)[codes]  # code -1, a missing text, takes the appended one
     return Embeddings(store.table(encoder).vectors(), rows.reshape(values.shape))
 
@@ -72,6 +91,7 @@ def encode_images(
     *,
     batch_size: int,
     description: str = "images",
+    compute: ComputeOptions | None = None,
 ) -> tuple[Embeddings, pd.DataFrame]:
     """Encodes picture files, each unique content once over all runs.
 
@@ -84,6 +104,7 @@ def encode_images(
         store: Where they are kept; only pictures that it lacks are decoded and encoded.
         batch_size: Pictures per call of the encoder.
         description: What the progress bar calls them.
+        compute: Where pictures are decoded and encoded: on a dask cluster, else in this process.
 
     Returns:
         Embeddings with one row number per path, -1 where there is no usable picture, and a table with a
@@ -91,27 +112,25 @@ def encode_images(
         True where the picture was used nonetheless.
 
     Raises:
-        InputError: If a file changes while it is being read, or a vector cannot be stored.
+        InputError: If a file changes while it is being read, a dask worker cannot read it, or a vector cannot be
+            stored.
     """
     given = [index for index, path in enumerate(paths) if path is not None]
     inspected = in_threads(lambda index: _inspect(paths[index], encoder), given, ahead=4 * _THREADS)
     files = list(tqdm(inspected, f"Reading {description}", total=len(given), unit="file", mininterval=1))
     problems = {index: file for index, file in zip(given, files, strict=True) if file.problem}
     readable = [(index, file) for index, file in zip(given, files, strict=True) if file.key]
-    broken: dict[bytes, str] = {}
-
-    def load(positions: np.ndarray) -> Iterator[tuple[int, np.ndarray | None]]:
-        chosen = [readable[position] for position in positions]
-        pictures = in_threads(
-            lambda item: _prepare(paths[item[0]], item[1].key, encoder), chosen, ahead=2 * batch_size
-        )
-        for position, (_, file), picture in zip(positions, chosen, pictures, strict=True):
-            if isinstance(picture, str):
-                broken[file.key] = picture
-            yield position, None if isinstance(picture, str) else picture
-
     keys = np.array([file.key for _, file in readable], dtype=KEY_DTYPE)
-    found = encode_unique(keys, load, encoder, store, batch_size=batch_size, description=description)
+    found, broken = encode_unique(
+        keys,
+        [(paths[index], file.key) for index, file in readable],
+        _read_pictures,
+        encoder,
+        store,
+        batch_size=batch_size,
+        description=description,
+        compute=compute,
+    )
     rows = np.full(len(paths), -1, dtype=np.int64)
     for (index, file), row in zip(readable, found, strict=True):
         rows[index] = row
@@ -122,28 +141,34 @@ def encode_images(
 
 def encode_unique(
     keys: np.ndarray,
-    load: Callable[[np.ndarray], Iterable[tuple[int, Any]]],
+    sources: Sequence[Any],
+    load: Load,
     encoder: Encoder,
     store: EmbeddingStore,
     *,
     batch_size: int,
     description: str,
-) -> np.ndarray:
+    order: Callable[[np.ndarray], np.ndarray] | None = None,
+    compute: ComputeOptions | None = None,
+) -> tuple[np.ndarray, dict[bytes, str]]:
     """Encodes the inputs that a store lacks, batch by batch, and finds the rows of all.
 
-    Every batch is on disk before the next is computed, so a killed run continues where it was.
+    Every batch is on disk before the next is written, so a killed run continues where it was. The batches are the same
+    wherever they are computed, and few are in memory at a time.
 
     Args:
         keys: (n,) digests of the inputs; may repeat.
-        load: Called at most once, with positions in `keys` of inputs to encode, each digest once. Yields
-            position and input in the order in which to encode them, None for an unusable input.
+        sources: n places or contents of the inputs, small.
+        load: Makes inputs of sources, in their order; defined at the top of a module. It is also given the encoder.
         encoder: What makes the vectors.
         store: Where they are kept.
         batch_size: Inputs per call of the encoder.
         description: What the progress bar calls the inputs.
+        order: Sorts positions of inputs as they are to be encoded; None for their order in `keys`.
+        compute: Where `load` and the encoder run: on a dask cluster, else in this process.
 
     Returns:
-        (n,) int64 rows in the encoder's table of the store, -1 for unusable inputs.
+        (n,) int64 rows in the encoder's table of the store, -1 for unusable inputs; and digest to reason of these.
 
     Raises:
         InputError: If a vector is not finite or too large for float16.
@@ -154,18 +179,61 @@ def encode_unique(
     n_known = int((rows >= 0).sum())
     logger.info("%s: %d unique, %d of them encoded by earlier runs", description, len(unique), n_known)
     if n_known == len(unique):
-        return rows[inverse]
+        return rows[inverse], {}
+    unusable: dict[bytes, str] = {}
     with table.writer() as writer:
         # Looked up again: another run may have encoded some while this one waited for its turn.
         missing = np.sort(first[table.lookup(unique) < 0])
+        missing = missing if order is None else order(missing)
+        encode = (
+            _encode_here if compute is None or compute.backend != "dask" else partial(_encode_there, compute)
+        )
+        batches = encode(load, encoder, (sources[position] for position in missing), batch_size)
         with tqdm(total=len(missing), desc=f"Encoding {description}", mininterval=1) as progress:
-            for batch in _batches(load(missing), batch_size):
-                usable = [(position, item) for position, item in batch if item is not None]
-                if usable:
-                    positions, inputs = zip(*usable, strict=True)
-                    writer.append(keys[list(positions)], encoder.encode(inputs))
-                progress.update(len(batch))
-    return table.lookup(unique)[inverse]
+            for positions, (reasons, vectors) in zip(_batches(missing, batch_size), batches, strict=True):
+                encoded = [
+                    position for position, reason in zip(positions, reasons, strict=True) if not reason
+                ]
+                if encoded:
+                    writer.append(keys[encoded], vectors)
+                for position, reason in zip(positions, reasons, strict=True):
+                    if reason:  # sliced, because numpy cuts zeros off the end of a single digest
+                        unusable[keys[position : position + 1].tobytes()] = reason
+                progress.update(len(positions))
+    return table.lookup(unique)[inverse], unusable
+
+
+def _encode_here(
+    load: Load, encoder: Encoder, sources: Iterable[Any], batch_size: int
+) -> Iterator[EncodedBatch]:
+    """Encodes sources in this process; loads ahead of the encoder."""
+    for batch in _batches(load(encoder, sources, 2 * batch_size), batch_size):
+        usable = [item for item in batch if not isinstance(item, Unusable)]
+        reasons = [item.reason if isinstance(item, Unusable) else "" for item in batch]
+        yield reasons, encoder.encode(usable) if usable else None
+
+
+def _encode_there(
+    compute: ComputeOptions, load: Load, encoder: Encoder, sources: Iterable[Any], batch_size: int
+) -> Iterator[EncodedBatch]:
+    """Encodes sources on a dask cluster, each batch on one worker."""
+    from vidpop_pipelines.cluster import map_on_cluster
+
+    calls = ((load, encoder, batch) for batch in _batches(sources, batch_size))
+    return map_on_cluster(_encode_batch, calls, compute.address, ahead=2)
+
+
+def _encode_batch(load: Load, encoder: Encoder, sources: list[Any]) -> EncodedBatch:
+    return next(_encode_here(load, encoder, sources, len(sources)))
+
+
+def _as_they_are(encoder: Encoder, sources: Iterable[Any], ahead: int) -> Iterable[Any]:
+    return sources
+
+
+def _read_pictures(encoder: ImageEncoder, sources: Iterable[tuple[Path, bytes]], ahead: int) -> Iterator[Any]:
+    """Reads and decodes files, some at once."""
+    return in_threads(lambda source: _prepare(*source, encoder), sources, ahead=ahead)
 
 
 def in_threads(function: Callable[[Any], Any], items: Iterable[Any], *, ahead: int) -> Iterator[Any]:
@@ -187,6 +255,12 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], *, ahead: i
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+class Unusable(NamedTuple):
+    """What stands in the place of an input that cannot be used."""
+
+    reason: str
 
 
 class _File(NamedTuple):
@@ -223,16 +297,28 @@ def _inspect(path: Path, encoder: Encoder) -> _File:
         return _File(None, str(reason))
 
 
-def _prepare(path: Path, key: bytes, encoder: ImageEncoder) -> np.ndarray | str:
-    """Reads and decodes a file for the encoder; returns the reason if it holds no usable picture."""
+def _prepare(path: Path, key: bytes, encoder: ImageEncoder) -> np.ndarray | Unusable:
+    """Reads and decodes a file for the encoder."""
     try:
         content = _read(path)
+    except InputError as reason:
+        raise unreadable_now(path, reason) from None
+    try:
         image = decode_image(io.BytesIO(content))
     except InputError as reason:
-        return str(reason)
+        return Unusable(str(reason))
     if _digest(encoder, content) != key:
         raise InputError(f"{path} changed while it was being read.", remedy="run again when it is at rest.")
     return encoder.prepare(image)
+
+
+def unreadable_now(path: Path, reason: InputError | str) -> InputError:
+    """Returns the error of a file that could be read before: gone since, or not on the machine of a dask worker."""
+    return InputError(
+        f"{path}: {reason}, though it could be read when this run began.",
+        "files that stay where they are; with compute.backend=dask, that all machines have at the same path",
+        "run again when they are at rest, or put them on storage that is mounted everywhere.",
+    )
 
 
 def _read(path: Path) -> bytes:

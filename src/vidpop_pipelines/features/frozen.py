@@ -4,11 +4,13 @@ Imports torch at the top, so import this module inside functions only.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.fingerprint import combine, hash_arrays
 
 Precision = Literal["auto", "float32"]
@@ -42,6 +44,31 @@ class FrozenNetwork:
         reduced = self.dtype != torch.float32
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=reduced):
             return self.network(*args, **kwargs)
+
+
+def restore_encoder(
+    kind: type, arguments: tuple, keywords: tuple[tuple[str, Any], ...], fingerprint: str
+) -> Any:
+    """Builds an encoder in another process, once for all batches that it gets.
+
+    Pickled encoders come to this: their weights don't travel with every batch, each process loads them.
+
+    Raises:
+        InputError: If it would give other vectors than the encoder that it stands for.
+    """
+    encoder = _build(kind, arguments, keywords)
+    if encoder.fingerprint != fingerprint:
+        raise InputError(
+            f"{kind.__name__} {arguments[0]!r}: other weights than in the process that runs Kedro.",
+            "the same files on all machines",
+            "give the model as a folder or file on storage that is mounted everywhere.",
+        )
+    return encoder
+
+
+@lru_cache(maxsize=2)
+def _build(kind: type, arguments: tuple, keywords: tuple[tuple[str, Any], ...]) -> Any:
+    return kind(*arguments, **dict(keywords))
 
 
 def hash_weights(state: Mapping[str, torch.Tensor]) -> str:

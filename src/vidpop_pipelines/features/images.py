@@ -171,6 +171,7 @@ class ResNetImageEncoder:
 
         from vidpop_pipelines.features.frozen import FrozenNetwork, hash_weights
 
+        self._arguments = (weights,), (("architecture", architecture), ("precision", precision))
         state, self._preset = _load_weights(weights, architecture)
         network = get_model(architecture, weights=None)
         self.hidden_size = network.fc.in_features
@@ -190,6 +191,11 @@ class ResNetImageEncoder:
         }
         self.fingerprint = combine(self.description)
         self._network = FrozenNetwork(network.to(memory_format=torch.channels_last), precision)
+
+    def __reduce__(self) -> tuple:
+        from vidpop_pipelines.features.frozen import restore_encoder
+
+        return restore_encoder, (type(self), *self._arguments, self.fingerprint)
 
     def prepare(self, image: Image.Image) -> np.ndarray:
         """Returns (224, 224, 3) uint8, resized and cropped; normalised later, a quarter of the memory."""

@@ -137,6 +137,8 @@ class PretrainedTextEncoder:
         self._tokenizer, network, missing = _load_pretrained(model)
         _check_pretrained(model, network.config, missing, max_length, pooling)
         self._model, self._max_length, self._pooling = model, max_length, pooling
+        options = {"max_length": max_length, "pooling": pooling, "precision": precision}
+        self._arguments = (model,), tuple(options.items())
         self.hidden_size = network.config.hidden_size
         loaded = {name: tensor for name, tensor in network.state_dict().items() if name not in missing}
         self.description: Mapping[str, Any] = {
@@ -152,6 +154,11 @@ class PretrainedTextEncoder:
         }
         self.fingerprint = combine(self.description)
         self._network = FrozenNetwork(network, precision)
+
+    def __reduce__(self) -> tuple:
+        from vidpop_pipelines.features.frozen import restore_encoder
+
+        return restore_encoder, (type(self), *self._arguments, self.fingerprint)
 
     def lengths(self, texts: Sequence[str]) -> np.ndarray:
         """Returns (n,) int64, the number of tokens of each text, at most `max_length`."""

@@ -14,6 +14,7 @@ from video_files import read_number, write_video
 from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.features.video import FrameOptions, read_clip
+from vidpop_pipelines.parameters import ComputeOptions
 from vidpop_pipelines.pipelines.short_video import frames as module
 from vidpop_pipelines.pipelines.short_video.frames import Frames, decode_frames
 from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoParameters
@@ -29,7 +30,8 @@ def make_folder(folder: Path, n: int = 6) -> pd.DataFrame:
 
 def decode(videos: pd.DataFrame, cache: Path, options: FrameOptions = OPTIONS, share: float = 0.5):
     parameters = ShortVideoParameters(csv="", videos="", max_broken_share=share)
-    return decode_frames(videos, EmbeddingStore(cache), SimpleNamespace(frames=options), parameters)
+    instance = SimpleNamespace(frames=options)
+    return decode_frames(videos, EmbeddingStore(cache), instance, parameters, ComputeOptions())
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,9 +14,10 @@ from tqdm import tqdm
 from vidpop_pipelines.datasets.embedding_store import KEY_DTYPE, EmbeddingStore, RowTable
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.evaluation.data_report import list_problems
-from vidpop_pipelines.features.encoding import encode_unique, in_threads
+from vidpop_pipelines.features.encoding import Unusable, encode_unique, in_threads, unreadable_now
 from vidpop_pipelines.features.video import Clip, FrameOptions, VideoInfo, read_clip, too_short
 from vidpop_pipelines.fingerprint import hash_arrays, hash_large_file
+from vidpop_pipelines.parameters import ComputeOptions
 from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoParameters
 
 _PATH_COLUMN = "video_path"
@@ -109,7 +110,11 @@ class Frames:
 
 
 def decode_frames(
-    videos: pd.DataFrame, cache: EmbeddingStore, options: HasFrames, parameters: ShortVideoParameters
+    videos: pd.DataFrame,
+    cache: EmbeddingStore,
+    options: HasFrames,
+    parameters: ShortVideoParameters,
+    compute: ComputeOptions,
 ) -> tuple[pd.DataFrame, Frames, pd.DataFrame]:
     """Decodes each video once over all runs, and leaves out those without usable frames.
 
@@ -122,12 +127,14 @@ def decode_frames(
         cache: Where decoded frames are kept; one table for each choice of options.
         options: Which frames.
         parameters: `max_broken_share` is used.
+        compute: Where videos are decoded: on a dask cluster, else in this process.
 
     Returns:
         The videos with frames, in their order with index 0..N-1; their frames; and the problems of the others.
 
     Raises:
-        InputError: If too large a share is missing, broken or too short, or a file changes while it is read.
+        InputError: If too large a share is missing, broken or too short, or if a file changes while it is read or is
+            not there for a dask worker.
     """
     reader, paths = _ClipReader(options.frames), [Path(path) for path in videos["path"]]
     inspected = in_threads(reader.inspect, paths, ahead=_AHEAD)
@@ -136,19 +143,18 @@ def decode_frames(
     _check_share(videos, reasons, parameters)  # a wrong folder shows before anything is decoded
     readable = [number for number, file in enumerate(files) if file.key]
     keys = np.array([files[number].key for number in readable], dtype=KEY_DTYPE)
-    broken: dict[bytes, str] = {}
-
-    def load(positions: np.ndarray) -> Iterator[tuple[int, Clip | None]]:
-        chosen = [readable[position] for position in positions]
-        clips = in_threads(lambda number: reader.read(paths[number], files[number].key), chosen, ahead=_AHEAD)
-        for position, number, clip in zip(positions, chosen, clips, strict=True):
-            if isinstance(clip, str):
-                broken[files[number].key] = clip
-            yield position, None if isinstance(clip, str) else clip
-
     tables = _ClipTables(cache.folder)
     batch_size = max(1, _BATCH_BYTES // reader.record.itemsize)
-    found = encode_unique(keys, load, reader, tables, batch_size=batch_size, description="videos")
+    found, broken = encode_unique(
+        keys,
+        [(paths[number], files[number].key) for number in readable],
+        _read_clips,
+        reader,
+        tables,
+        batch_size=batch_size,
+        description="videos",
+        compute=compute,
+    )
     records = tables.table(reader).vectors()
     for number, row in zip(readable, found, strict=True):
         # Asked of all, because an earlier run may have called a stored one long enough.
@@ -215,12 +221,14 @@ class _ClipReader:
             return _File(None, f"cannot be read: {error.strerror}")
         return _File(hashlib.sha256(f"{self.fingerprint}{content}".encode()).digest(), "")
 
-    def read(self, path: Path, key: bytes) -> Clip | str:
-        """Decodes a file; returns the reason if it holds no usable video."""
+    def read(self, path: Path, key: bytes) -> Clip | Unusable:
+        """Decodes a file."""
+        if not path.is_file():
+            raise unreadable_now(path, "file not found")
         try:
             clip = read_clip(path, self.options)
         except InputError as reason:
-            return str(reason)
+            return Unusable(str(reason))
         if self.inspect(path).key != key:
             remedy = "run again when it is at rest."
             raise InputError(f"{path} changed while it was being read.", remedy=remedy)
@@ -229,6 +237,11 @@ class _ClipReader:
     def encode(self, inputs: Sequence[Clip]) -> np.ndarray:
         """Returns (n,) records."""
         return make_records(inputs, self.record)
+
+
+def _read_clips(reader: _ClipReader, sources: Iterable[tuple[Path, bytes]], ahead: int) -> Iterator[Any]:
+    """Decodes files, some at once; few wait in memory, however many make a batch."""
+    return in_threads(lambda source: reader.read(*source), sources, ahead=min(ahead, _AHEAD))
 
 
 class _ClipTables(EmbeddingStore):

@@ -28,7 +28,7 @@ def _features(options: str) -> list[Node]:
     return [
         named_node(
             frames.decode_frames,
-            ["listed", "frame_cache", options, "params:short_video"],
+            ["listed", "frame_cache", options, "params:short_video", "params:compute"],
             ["videos", "frames", "frame_problems"],
         ),
         named_node(statistics.frame_statistics, "frames", "statistics"),
@@ -111,6 +111,7 @@ def create_pipeline(name: str) -> Pipeline:
         parameters={
             "params:short_video": "params:short_video",
             "params:interval": "params:interval",
+            "params:compute": "params:compute",
             "params:instance": f"params:{name}",
         },
     )
@@ -135,5 +136,5 @@ def create_predict_pipeline(name: str) -> Pipeline:
         namespace=f"{name}_predict",
         inputs=_SHARED | {"model": f"{name}.model"},
         outputs={"forecast": f"{name}.forecast"},
-        parameters={"params:short_video": "params:short_video"},
+        parameters={name: name for name in ("params:short_video", "params:compute")},
     )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from vidpop_pipelines.compute import parallel_map
 from vidpop_pipelines.datasets.embedding_store import EmbeddingStore
 from vidpop_pipelines.evaluation.data_report import list_problems
 from vidpop_pipelines.evaluation.splits import assign_folds, check_given_folds
@@ -92,7 +93,11 @@ def split_videos(
 
 
 def encode_thumbnails(
-    videos: pd.DataFrame, thumbnails: Path, store: EmbeddingStore, encoders: HasEncoders
+    videos: pd.DataFrame,
+    thumbnails: Path,
+    store: EmbeddingStore,
+    encoders: HasEncoders,
+    compute: ComputeOptions,
 ) -> tuple[Embeddings, pd.DataFrame]:
     """Encodes each thumbnail once.
 
@@ -104,18 +109,23 @@ def encode_thumbnails(
 
     paths = [thumbnails / f"{video_id}.jpg" for video_id in videos["video_id"]]
     encoder = create_image_encoder(encoders.visual_encoder)
-    embeddings, found = encode_images(paths, encoder, store, batch_size=encoders.visual_encoder.batch_size)
+    embeddings, found = encode_images(
+        paths, encoder, store, batch_size=encoders.visual_encoder.batch_size, compute=compute
+    )
     ids = videos["video_id"].iloc[found["index"]]
     return embeddings, list_problems(ids, "thumbnail", found["reason"].set_axis(ids.index))
 
 
-def encode_descriptions(videos: pd.DataFrame, store: EmbeddingStore, encoders: HasEncoders) -> Embeddings:
+def encode_descriptions(
+    videos: pd.DataFrame, store: EmbeddingStore, encoders: HasEncoders, compute: ComputeOptions
+) -> Embeddings:
     """Encodes each different text of the five fields once."""
     from vidpop_pipelines.features.encoding import encode_texts
     from vidpop_pipelines.features.text import create_text_encoder
 
     encoder = create_text_encoder(encoders.text_encoder)
-    return encode_texts(videos[TEXT_FIELDS], encoder, store, batch_size=encoders.text_encoder.batch_size)
+    batch_size = encoders.text_encoder.batch_size
+    return encode_texts(videos[TEXT_FIELDS], encoder, store, batch_size=batch_size, compute=compute)
 
 
 def detect_title_languages(videos: pd.DataFrame) -> pd.DataFrame:
@@ -176,27 +186,47 @@ def train_network(
     splits: pd.DataFrame,
     preprocessing: dict[int, Any],
     parameters: SmtpdParameters,
+    compute: ComputeOptions,
     resume_folder: Path,
     epochs_folder: Path,
 ) -> tuple[dict[int, Any], pd.DataFrame]:
     """Trains one network per fold, and keeps what a killed run had finished.
+
+    One after the other, each with the threads that `training.n_threads` gives it; on a dask cluster side by side.
 
     Returns:
         The networks with the weights of their best epochs, and the history (`fold`, `epoch`, losses, AMAE).
     """
     from vidpop_pipelines.pipelines.smtpd.training import train_network_fold
     from vidpop_pipelines.training.folds import fold_logger
+    from vidpop_pipelines.training.metric_logger import log_history
 
-    networks, histories = {}, []
-    for fold, fitted in preprocessing.items():
-        name = f"fold_{fold}"
-        rows = rows_of(splits, fold, inputs, parameters)
-        with fold_logger(name, n_folds=len(preprocessing)) as logger:
-            networks[fold], history = train_network_fold(
-                inputs, rows, fitted, parameters, fold, resume_folder / name, epochs_folder / name, logger
-            )
-        histories.append(history.assign(fold=fold))
-    return networks, pd.concat(histories, ignore_index=True)
+    tasks = {
+        fold: (
+            inputs,
+            rows_of(splits, fold, inputs, parameters),
+            fitted,
+            parameters,
+            fold,
+            resume_folder / f"fold_{fold}",
+            epochs_folder / f"fold_{fold}",
+        )
+        for fold, fitted in preprocessing.items()
+    }
+    trained = {}
+    if compute.backend == "dask":
+        results = parallel_map(
+            train_network_fold, tasks.values(), compute, description="Networks of the folds"
+        )
+        trained = dict(zip(tasks, results, strict=True))
+    for fold, task in tasks.items():
+        with fold_logger(f"fold_{fold}", n_folds=len(tasks)) as metric_logger:
+            if fold in trained:
+                log_history(trained[fold][1].set_index("epoch"), metric_logger)
+            else:
+                trained[fold] = train_network_fold(*task, metric_logger)
+    histories = [history.assign(fold=fold) for fold, (_, history) in trained.items()]
+    return {fold: network for fold, (network, _) in trained.items()}, pd.concat(histories, ignore_index=True)
 
 
 def blend_and_calibrate(

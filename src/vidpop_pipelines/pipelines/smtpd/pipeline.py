@@ -22,10 +22,10 @@ def _features(encoders: str) -> list[Node]:
     return [
         named_node(
             nodes.encode_thumbnails,
-            ["videos", "thumbnails", "visual_cache", encoders],
+            ["videos", "thumbnails", "visual_cache", encoders, "params:compute"],
             ["visual", "thumbnail_problems"],
         ),
-        named_node(nodes.encode_descriptions, ["videos", "text_cache", encoders], "text"),
+        named_node(nodes.encode_descriptions, ["videos", "text_cache", encoders, "params:compute"], "text"),
         named_node(nodes.detect_title_languages, "videos", "languages"),
         named_node(nodes.assemble_inputs, ["videos", "languages", "visual", "text"], "inputs"),
         named_node(
@@ -49,7 +49,10 @@ def _training() -> list[Node]:
         ),
         named_node(
             nodes.train_network,
-            ["inputs", "splits", "preprocessing", "params:smtpd", "resume_folder", "epochs_folder"],
+            [
+                *("inputs", "splits", "preprocessing", "params:smtpd", "params:compute"),
+                *("resume_folder", "epochs_folder"),
+            ],
             ["networks", "history"],
         ),
         named_node(
@@ -115,7 +118,7 @@ def create_predict_pipeline(name: str) -> Pipeline:
         namespace=f"{name}_predict",
         inputs=_SHARED | {"model": f"{name}.model"},
         outputs={"forecast": f"{name}.forecast"},
-        parameters={"params:instance": f"params:{name}"},
+        parameters={"params:instance": f"params:{name}", "params:compute": "params:compute"},
     )
 
 

@@ -128,7 +128,7 @@ def train_network_fold(
     fold: int,
     resume_folder: Path,
     epochs_folder: Path,
-    logger: "MetricLogger",
+    logger: "MetricLogger | None" = None,
 ) -> tuple["PreTrainedModel", pd.DataFrame]:
     """Trains the network of one fold; its best epoch is the one with the lowest validation AMAE.
 
@@ -140,7 +140,7 @@ def train_network_fold(
         fold: The test fold.
         resume_folder: Where a killed training left its state.
         epochs_folder: Where the weights of kept epochs go.
-        logger: Receives the metrics of each epoch.
+        logger: Receives the metrics of each epoch; None in a dask worker, whose caller logs the history.
 
     Returns:
         The network with its best weights, and one row of history per epoch.
@@ -175,7 +175,8 @@ def train_network_fold(
         logger=logger,
         description=f"Training fold {fold}",
     )
-    return network, result.history.reset_index()
+    # A worker may have a GPU where its caller has none.
+    return network if logger else network.cpu(), result.history.reset_index()
 
 
 def _fingerprint(

@@ -1,0 +1,72 @@
+"""A run on a dask cluster ends like one on this machine, even if a worker is killed in the middle."""
+
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+from dask_clusters import dask_cluster
+from families import FAMILIES
+
+from vidpop_pipelines.datasets.embedding_store import KEY_DTYPE
+
+pytestmark = pytest.mark.slow
+
+# What is computed on the workers: embeddings and days, folds and base learners, folds with their files.
+ON_WORKERS = ("smtpd_ep", "ensemble", "mofa_lite")
+
+
+@pytest.mark.parametrize("name", ON_WORKERS)
+def test_cluster_gives_the_same_predictions(name, run_once, tmp_path):
+    here, output = run_once(name), tmp_path / "output"
+    family = FAMILIES[name]
+    with dask_cluster(tmp_path / "cluster") as cluster:
+        given = family.parameters | {
+            "output": output,
+            "compute__backend": "dask",
+            "compute__address": cluster.address,
+        }
+        pairs = [f"{key.replace('__', '.')}={value}" for key, value in given.items()]
+        process = subprocess.Popen(
+            here.project.command("run", f"--pipelines={name}", f"--params={','.join(pairs)}"),
+            cwd=here.project.path,
+            env=here.project.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if name == "mofa_lite":
+            kill_a_worker_in_the_middle(process, output / "06_models/.resume" / name, cluster)
+        said, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, said
+        assert "dask: 2 workers" in said
+    predictions = f"07_model_output/{name}/predictions.parquet"
+    pd.testing.assert_frame_equal(pd.read_parquet(output / predictions), here.predictions, check_exact=True)
+    if name == "smtpd_ep":
+        assert stored_vectors(output) == stored_vectors(here.project.path / "data")
+
+
+def kill_a_worker_in_the_middle(process, resume_folder, cluster):
+    """Kills a worker when some folds are under way and none of the families' results is there yet."""
+    while not list(resume_folder.glob("**/checkpoint-*/complete")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    cluster.workers[0].send_signal(signal.SIGKILL)
+    assert cluster.workers[0].wait() == -signal.SIGKILL
+    assert not list(resume_folder.glob("fold_*/network.safetensors"))[9:], "all folds were done"
+
+
+def stored_vectors(output) -> dict[str, set[tuple[bytes, bytes]]]:
+    """Returns digest and vector of everything in the embedding caches."""
+    import numpy as np
+
+    tables = {}
+    for kind in ("visual", "text"):
+        (folder,) = [path.parent for path in (output / "04_feature/smtpd" / kind).glob("*/encoder.json")]
+        vectors, keys = np.load(folder / "vectors.npy"), np.fromfile(folder / "keys.bin", KEY_DTYPE)
+        tables[kind] = {
+            (keys[row : row + 1].tobytes(), vectors[row].tobytes()) for row in range(len(vectors))
+        }
+        assert tables[kind]
+    return tables

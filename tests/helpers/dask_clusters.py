@@ -1,0 +1,100 @@
+"""A dask cluster on loopback, of the processes that the documentation starts, and functions for its workers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+_DASK = str(Path(sys.executable).with_name("dask"))
+
+
+def _python_path() -> str:
+    return os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+
+
+class Cluster:
+    """A scheduler and the workers that were started.
+
+    Args:
+        folder: For the scheduler's file, logs, and what workers spill.
+        environment: Variables of the scheduler beside those of this process.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None):
+        self._folder, self._processes = folder, ExitStack()
+        self.workers: list[subprocess.Popen] = []
+        file = folder / "scheduler.json"
+        arguments = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+        scheduler = self._start("scheduler", arguments, environment or {})
+        while not file.is_file() or not file.read_text().endswith("}"):
+            assert scheduler.poll() is None, self.log()
+            time.sleep(0.05)
+        self.address = json.loads(file.read_text())["address"]
+
+    def start_worker(self, threads: int = 1, **environment: str) -> subprocess.Popen:
+        """Starts a worker without a nanny, which would start it again when it is killed."""
+        arguments = [self.address, "--no-nanny", "--nthreads", str(threads), "--no-dashboard"]
+        arguments += ["--local-directory", str(self._folder)]
+        self.workers.append(self._start("worker", arguments, environment))
+        return self.workers[-1]
+
+    def log(self) -> str:
+        """Returns what all processes have said."""
+        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+
+    def stop(self) -> None:
+        """Ends all processes."""
+        self._processes.close()
+
+    def _start(self, kind: str, arguments: list[str], environment: dict[str, str]) -> subprocess.Popen:
+        path = self._folder / f"{kind}_{len(self.workers)}.log"
+        log = self._processes.enter_context(path.open("w"))
+        process = subprocess.Popen(
+            [_DASK, kind, *arguments],
+            env=os.environ | {"PYTHONPATH": _python_path()} | environment,
+            cwd=self._folder,  # not the caller's: paths must not depend on it
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        self._processes.callback(process.wait)
+        self._processes.callback(process.kill)
+        return process
+
+
+@contextmanager
+def dask_cluster(folder: Path, n_workers: int = 2, **environment: str) -> Iterator[Cluster]:
+    """Starts a cluster; ends all of its processes afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(folder, environment)
+    try:
+        for _ in range(n_workers):
+            cluster.start_worker()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def place_of(array: np.ndarray) -> tuple[int, str, float]:
+    """Returns the process, the file that the array is a map of, and its sum."""
+    return os.getpid(), str(getattr(array, "filename", "")), float(array.sum())
+
+
+def wait_for_kill(number: int, folder: Path) -> int:
+    """The first call of 1 waits to be killed; it has noted its process."""
+    if number == 1:
+        try:
+            (folder / "process").open("x").write(str(os.getpid()))
+        except FileExistsError:
+            return -number
+        time.sleep(600)
+    return -number
+
+
+def end_the_process(_: int) -> None:
+    os._exit(1)
