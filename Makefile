@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 2
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run serve what-if lineage test test-all lint bench clean
+.PHONY: run serve what-if lineage test test-all lint bench docs clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -58,6 +58,10 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,bench]"
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+## docs: run every command of the documentation on the sample
+docs: $(INSTALLED)
+	$(BIN)/python docs/run_commands.py
 
 clean:
 	rm -rf $(VENV)

@@ -11,10 +11,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for the networ
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory) -> Path:
     """A folder with a BERT of two layers and its tokenizer, as `save_pretrained` writes them."""
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny_bert"))
+
+
+def save_tiny_bert(folder: Path) -> Path:
+    """Writes a BERT of two layers and its tokenizer into a folder; returns it."""
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("tiny_bert")
     tokenizer = _tiny_tokenizer()
     torch.manual_seed(0)
     config = BertConfig(
@@ -47,6 +51,11 @@ def _tiny_tokenizer():
 @pytest.fixture(scope="session")
 def resnet18_weights(tmp_path_factory) -> Path:
     """A .safetensors file of a ResNet-18 with random weights and BatchNorm statistics of random pictures."""
+    return save_resnet18(tmp_path_factory.mktemp("resnet18") / "resnet18.safetensors")
+
+
+def save_resnet18(path: Path) -> Path:
+    """Writes the weights of a small ResNet to a .safetensors file; returns its path."""
     import torch
     from safetensors.torch import save_file
     from torchvision.models import resnet18
@@ -55,6 +64,5 @@ def resnet18_weights(tmp_path_factory) -> Path:
     network = resnet18(weights=None)
     with torch.no_grad():
         network.train()(torch.rand(8, 3, 64, 64))
-    path = tmp_path_factory.mktemp("resnet18") / "resnet18.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
     return path

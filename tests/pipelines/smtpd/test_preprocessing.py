@@ -27,6 +27,15 @@ def test_training_numbers_have_mean_zero_and_deviation_one():
     assert numbers[1, 1] == pytest.approx(0, abs=1e-6)
 
 
+def test_numbers_as_published_enter_as_they_are_without_early_popularity():
+    """Without logarithm and day 1 nothing copies the table's numbers, which pandas gives out as read-only."""
+    inputs = make_inputs()
+    inputs = replace(inputs, videos=inputs.videos.copy())  # one block of numbers, as a file is read
+    numbers = inputs.videos[["duration", "followers", "posts", "title_length", "tag_count"]].to_numpy(float)
+    fitted = fit(inputs, early_popularity=False, rows=np.arange(len(numbers)), log_numbers=False)
+    np.testing.assert_allclose(fitted.arrays["numerical_mean"], np.nanmean(numbers, axis=0), rtol=1e-6)
+
+
 def test_nothing_is_learnt_from_rows_outside_the_training_split():
     inputs = make_inputs()
     changed = inputs.videos.copy()

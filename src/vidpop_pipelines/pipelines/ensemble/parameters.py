@@ -24,7 +24,15 @@ class BoostingOptions(Parameters):
 
 
 class XgboostOptions(BoostingOptions):
-    """XGBoost; names are XGBoost's."""
+    """XGBoost; names are XGBoost's.
+
+    Attributes:
+        max_depth: Levels of each tree.
+        min_child_weight: Smallest weight of the videos in a leaf.
+        subsample: Share of the videos that each tree sees.
+        colsample_bytree: Share of the features that each tree sees.
+        reg_lambda: L2 penalty on leaf values.
+    """
 
     max_depth: PositiveInt = 4
     min_child_weight: float = 5.0
@@ -34,7 +42,15 @@ class XgboostOptions(BoostingOptions):
 
 
 class LightgbmOptions(BoostingOptions):
-    """LightGBM; names are LightGBM's."""
+    """LightGBM; names are LightGBM's.
+
+    Attributes:
+        num_leaves: Leaves of each tree.
+        min_child_samples: Fewest videos in a leaf.
+        subsample: Share of the videos that each tree sees.
+        colsample_bytree: Share of the features that each tree sees.
+        reg_lambda: L2 penalty on leaf values.
+    """
 
     num_leaves: int = Field(10, ge=2)
     min_child_samples: PositiveInt = 20
@@ -44,16 +60,28 @@ class LightgbmOptions(BoostingOptions):
 
 
 class CatboostOptions(BoostingOptions):
-    """CatBoost; names are CatBoost's."""
+    """CatBoost; names are CatBoost's.
+
+    Attributes:
+        depth: Levels of each tree.
+        colsample_bylevel: Share of the features that each level sees.
+        huber_delta: Beyond this error (log units) the loss is linear: views have outliers.
+    """
 
     depth: int = Field(5, ge=1, le=16)
     colsample_bylevel: float = Field(0.3, gt=0, le=1)
-    # Views have outliers: beyond this error (log units) the loss is linear.
     huber_delta: PositiveFloat = 1.5
 
 
 class HistGradientBoostingOptions(BoostingOptions):
-    """HistGradientBoostingRegressor; names are scikit-learn's."""
+    """HistGradientBoostingRegressor; names are scikit-learn's.
+
+    Attributes:
+        max_leaf_nodes: Leaves of each tree.
+        min_samples_leaf: Fewest videos in a leaf.
+        l2_regularization: Penalty on leaf values.
+        max_features: Share of the features that each split sees.
+    """
 
     max_leaf_nodes: int = Field(10, ge=2)
     min_samples_leaf: PositiveInt = 20
@@ -62,12 +90,18 @@ class HistGradientBoostingOptions(BoostingOptions):
 
 
 class RandomForestOptions(Parameters):
-    """RandomForestRegressor; names are scikit-learn's."""
+    """RandomForestRegressor; names are scikit-learn's.
+
+    Attributes:
+        n_estimators: Trees.
+        min_samples_leaf: Fewest videos in a leaf.
+        max_features: Share of the features that each split sees.
+        max_samples: Rows that each tree sees; beyond, trees cost time and memory and the forest hardly gains.
+    """
 
     n_estimators: PositiveInt
     min_samples_leaf: PositiveInt = 3
     max_features: float = Field(0.4, gt=0, le=1)
-    # Rows that each tree sees; beyond, trees cost time and memory and the forest hardly gains.
     max_samples: PositiveInt = 10_000
 
 
@@ -78,6 +112,11 @@ class Preset(Parameters):
         n_folds: Time-ordered folds whose out-of-fold predictions the Ridge is fitted on.
         first_share: Share of the training rows, the oldest, that is only trained on.
         text_components: Size of the vector of each text.
+        xgboost: Options of XGBoost.
+        lightgbm: Options of LightGBM.
+        catboost: Options of CatBoost.
+        hist_gradient_boosting: Options of HistGradientBoosting.
+        random_forest: Options of the random forest.
     """
 
     n_folds: int = Field(ge=2)
@@ -96,14 +135,14 @@ class EnsembleParameters(Parameters):
     Attributes:
         preset: Which of `presets` is used.
         learners: Base learners that take part.
-        ridge_alpha: Penalty of the Ridge on top, on weights that differ between learners.
+        ridge_alpha: Penalty of the Ridge on top, on weights that differ between learners. They are nearly as good as
+            each other; a strong pull to equal weights was best on validation.
         calibration_share: Share of the out-of-fold rows, the newest, that only intervals are fitted on.
         presets: `fast` (seconds), `balanced` (a minute or two), `full` (many).
     """
 
     preset: Literal["fast", "balanced", "full"]
     learners: PlusList = list(LEARNERS)
-    # Learners are nearly as good as each other; a strong pull to equal weights was best on validation.
     ridge_alpha: float = Field(100.0, ge=0)
     calibration_share: float = Field(0.2, gt=0, lt=1)
     presets: dict[Literal["fast", "balanced", "full"], Preset]

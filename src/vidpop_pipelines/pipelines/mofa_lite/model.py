@@ -16,20 +16,7 @@ class MofaConfig(PreTrainedConfig):
     Attributes:
         modality_sizes: Width of each modality; published are image 1024, text 1024, video 768.
         n_targets: Numbers that are forecast, T.
-        hidden_size: Width to which every modality is encoded.
-        attention_size: Hidden layer of the scorer that all modalities share.
-        fusion_sizes, fusion_dropouts: Layers after the concatenation of the weighted modalities.
-        head_sizes, head_dropout: Hidden layers before the last one.
-        encoder_dropout: After each modality's encoder.
-        modality_dropout: Probability that a modality is left out of a training row; 0 as published. At least
-            one stays.
-        mixup_alpha: Training rows are mixed in pairs, with a share drawn from Beta(alpha, alpha)
-            (arXiv 1710.09412); 0 for no mixing, as published.
-        bins: Numbers of a narrow modality are written as how far they have come through each of this many bins,
-            so that the network can learn steps in them as trees do ("piecewise linear encoding", arXiv
-            2203.05556). The bins hold equally many values where the numbers are normally distributed with
-            variance 1, as RankGauss makes them. 0 for none, as published.
-        binned_width: A modality is narrow up to this width: measures rather than an embedding.
+        hidden_size, ..., binned_width: The options of `parameters.NetworkOptions`, described there.
         target_mean, target_scale: T numbers each, see `MofaNetwork`.
     """
 

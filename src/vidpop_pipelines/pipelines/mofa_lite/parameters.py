@@ -43,7 +43,25 @@ class PreprocessingOptions(Parameters):
 
 
 class NetworkOptions(Parameters):
-    """Shape of the network; the defaults are the published one. See `MofaConfig` for each field."""
+    """Shape of the network; the defaults are the published one.
+
+    Attributes:
+        hidden_size: Width to which every modality is encoded.
+        attention_size: Hidden layer of the scorer that all modalities share.
+        fusion_sizes: Layers after the concatenation of the weighted modalities.
+        head_sizes: Hidden layers before the last one.
+        encoder_dropout: After each modality's encoder.
+        fusion_dropouts: After each of `fusion_sizes`.
+        head_dropout: Between the layers of `head_sizes`.
+        modality_dropout: Probability that a modality is left out of a training row; 0 as published. At least one stays.
+        mixup_alpha: Training rows are mixed in pairs, with a share drawn from Beta(alpha, alpha) (arXiv 1710.09412); 0
+            for no mixing, as published.
+        bins: Numbers of a narrow modality are written as how far they have come through each of this many bins, so
+            that the network can learn steps in them as trees do ("piecewise linear encoding", arXiv 2203.05556). The
+            bins hold equally many values where the numbers are normally distributed with variance 1, as RankGauss
+            makes them. 0 for none, as published.
+        binned_width: A modality is narrow up to this width: measures rather than an embedding.
+    """
 
     hidden_size: int = Field(default=512, ge=1)
     attention_size: int = Field(default=128, ge=1)
@@ -89,6 +107,16 @@ class LightgbmOptions(Parameters):
 
     The defaults are chosen out of fold on the Vine data, where LightGBM's own lose 2.5 % (see the README). Few
     leaves: as good there, and three wide modalities take minutes, not hours.
+
+    Attributes:
+        learning_rate: Shrinkage of each tree.
+        num_leaves: Leaves of each tree.
+        min_data_in_leaf: Fewest videos in a leaf.
+        feature_fraction: Share of the features that each tree sees.
+        bagging_fraction: Share of the videos that each tree sees.
+        lambda_l2: L2 penalty on leaf values.
+        max_rounds: Most trees.
+        early_stopping_rounds: Trees without improvement after which training stops.
     """
 
     learning_rate: float = Field(default=0.05, gt=0)

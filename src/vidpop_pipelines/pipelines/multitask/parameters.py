@@ -43,6 +43,10 @@ class CatboostOptions(Parameters):
 
     Attributes:
         iterations: Most trees; the error on the validation rows tells how many are used.
+        learning_rate: Shrinkage of each tree.
+        depth: Levels of each tree.
+        colsample_bylevel: Share of the features that each level sees.
+        early_stopping_rounds: Trees without improvement after which training stops.
     """
 
     iterations: PositiveInt = 600

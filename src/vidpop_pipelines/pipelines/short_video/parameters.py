@@ -13,6 +13,16 @@ class BoostingOptions(Parameters):
     """The strong baseline: a LightGBM classifier on frame and file statistics; names are LightGBM's.
 
     The number of trees is found on the validation rows.
+
+    Attributes:
+        n_estimators: Most trees.
+        learning_rate: Shrinkage of each tree.
+        num_leaves: Leaves of each tree.
+        min_child_samples: Fewest videos in a leaf.
+        subsample: Share of the videos that each tree sees.
+        colsample_bytree: Share of the statistics that each tree sees.
+        reg_lambda: L2 penalty on leaf values.
+        early_stopping_rounds: Trees without improvement after which training stops.
     """
 
     n_estimators: PositiveInt = 300
@@ -29,7 +39,7 @@ class ShortVideoParameters(Parameters):
     """What both pipelines have in common: the table, its labels and its split.
 
     Attributes:
-        csv: Table of videos, see the README for its columns.
+        csv: Table of videos, see docs/data_formats.md for its columns.
         videos: Folder that relative paths of the table start from.
         columns: Our names (`video_path`, `video_id`, `author`) to the table's, where it has other ones.
         metric: Column whose extremes are the labels; null for the first of the usual ones that the table has.
@@ -39,6 +49,7 @@ class ShortVideoParameters(Parameters):
         protocol: `honest`: the test fold is used for nothing but the final figures. `published`: it also chooses the
             best epoch, as in the original.
         group_by: Column whose values (authors) are never in two folds; null for none.
+        seed: Of folds, initial weights, shuffling and dropout.
         max_broken_share: More broken, missing or too short videos than this share of the table are an error.
         boosting: The strong baseline.
     """

@@ -27,19 +27,7 @@ class SmtpdConfig(PreTrainedConfig):
         visual_size, text_size, n_text_fields, n_numerical, n_categories, n_languages: Sizes of the inputs.
             The published six numbers are five properties of the video and its early popularity.
         n_steps: Days to forecast, T: 29 with early popularity, 30 without.
-        encoder: "branches" gives each modality its own MLP (published); "concatenation" feeds all inputs
-            side by side into the decoder, for small networks on few rows.
-        visual_hidden_sizes, text_hidden_sizes, numerical_hidden_sizes, categorical_hidden_sizes: Hidden
-            layers of the branches; each ends in `branch_size`.
-        embedding_size: Width of the category and language embeddings.
-        decoder: "lstm" (published) or "direct", an MLP from the fused vector to all days at once whose
-            last layer starts at zero, so that training starts at the offset.
-        state_hidden_sizes, step_hidden_sizes, head_hidden_sizes, hidden_size: The lstm decoder: MLP of the
-            initial state, input MLP and head of each step, and the width of the LSTM state.
-        direct_hidden_sizes: Hidden layers of the direct decoder.
-        normalization: After each hidden Linear: "batch" (published, without affine), "layer" or "none".
-        dropout: After each hidden activation; 0 as published.
-        n_networks: Networks of an `SmtpdEnsemble`; 1 as published.
+        encoder, ..., n_networks: The options of `parameters.NetworkOptions`, described there.
         loss: Fields of `LossOptions`.
         target_mean, target_scale: T numbers each, see `SmtpdNetwork`; null for 0 and 1.
     """

@@ -44,7 +44,28 @@ class PreprocessingOptions(Parameters):
 
 
 class NetworkOptions(Parameters):
-    """Shape of the network; the defaults are the published one. See `SmtpdConfig` for each field."""
+    """Shape of the network; the defaults are the published one.
+
+    Attributes:
+        encoder: `branches` gives each modality its own MLP (published); `concatenation` feeds all inputs side by side
+            into the decoder, for small networks on few rows.
+        visual_hidden_sizes: Hidden layers of the branch of thumbnails.
+        text_hidden_sizes: Hidden layers of the branch of texts.
+        numerical_hidden_sizes: Hidden layers of the branch of numbers.
+        categorical_hidden_sizes: Hidden layers of the branch of category and language.
+        branch_size: Width at which every branch ends.
+        embedding_size: Width of the category and language embeddings.
+        decoder: `lstm` (published) or `direct`, an MLP from the fused vector to all days at once whose last layer
+            starts at zero, so that training starts at the offset.
+        state_hidden_sizes: Of the lstm decoder: MLP of the initial state.
+        step_hidden_sizes: Of the lstm decoder: input MLP of each step.
+        head_hidden_sizes: Of the lstm decoder: head of each step.
+        hidden_size: Of the lstm decoder: width of the state.
+        direct_hidden_sizes: Hidden layers of the direct decoder.
+        normalization: After each hidden Linear; `batch` as published, without affine.
+        dropout: After each hidden activation; 0 as published.
+        n_networks: Networks whose mean is the forecast; 1 as published.
+    """
 
     encoder: Literal["branches", "concatenation"] = "branches"
     visual_hidden_sizes: list[int] = [1024, 512]
@@ -67,15 +88,23 @@ class NetworkOptions(Parameters):
 class LossOptions(Parameters):
     """Which loss to train on, and its weights (SMTPD paper, arXiv 2503.04446, section 4.2.2).
 
-    The defaults are the published ones; the two that the paper does not have are explained beside them.
+    The defaults are the published ones; the paper has no `peak_temperature`.
+
+    Attributes:
+        name: `l1`, or the paper's Composite Gradient Loss, which alone has the other options.
+        beta: Popularity units; SmoothL1 is quadratic below and linear above.
+        first_difference_weight: Lambda 1 of the paper.
+        second_difference_weight: Lambda 2 of the paper.
+        peak_weight: Alpha of the paper.
+        peak_temperature: Popularity units. As beta: a day that is higher by more than this counts as clearly the peak.
+        roughness_weight: Of the sum of absolute first and second differences of the forecast.
     """
 
     name: Literal["composite_gradient", "l1"] = "composite_gradient"
-    beta: float = Field(0.1, gt=0)  # popularity units; SmoothL1 is quadratic below and linear above
-    first_difference_weight: float = Field(1.0, ge=0)  # lambda 1
-    second_difference_weight: float = Field(1.0, ge=0)  # lambda 2
-    peak_weight: float = Field(1.0, ge=0)  # alpha
-    # Popularity units. As beta: a day that is higher by more than this counts as clearly the peak.
+    beta: float = Field(0.1, gt=0)
+    first_difference_weight: float = Field(1.0, ge=0)
+    second_difference_weight: float = Field(1.0, ge=0)
+    peak_weight: float = Field(1.0, ge=0)
     peak_temperature: float = Field(0.1, gt=0)
     roughness_weight: float = Field(1e-6, ge=0)
 
@@ -84,6 +113,12 @@ class CatBoostOptions(Parameters):
     """The strong baseline: one CatBoost model per day, loss MAE, on the network's features.
 
     The defaults are the reference competitor of the project, so that a comparison means the same everywhere.
+
+    Attributes:
+        iterations: Most trees of a day.
+        learning_rate: Shrinkage of each tree.
+        depth: Levels of each tree.
+        early_stopping_rounds: Trees without improvement on validation rows after which training stops.
     """
 
     iterations: int = Field(default=500, ge=1)
@@ -96,13 +131,14 @@ class SmtpdParameters(Parameters):
     """The `smtpd` parameters.
 
     Attributes:
-        csv: SMTPD table, see the README for its columns.
+        csv: SMTPD table, see docs/data_formats.md for its columns.
         images: Folder of thumbnails `<video_id>.jpg`.
         fold: Test fold, or `all` for cross-validation.
         n_folds: Number of folds.
         protocol: `honest`: the test fold is used for nothing but the final figures. `published`: the paper's
             split, where the test fold is the validation fold too.
         group_by: Column whose values (users) are never in two folds; null for none.
+        seed: Of folds, initial weights, shuffling and dropout.
         eval_from: First day of the window for which the best epoch is chosen; null is the first forecast day.
         eval_to: Last day of that window; null is the last day.
         checkpoint: For `smtpd_leaderboard`: one epoch, `best`, or `all`.

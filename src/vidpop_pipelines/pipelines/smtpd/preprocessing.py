@@ -81,7 +81,7 @@ class Preprocessing:
         numbers = _numbers(inputs, rows, early_popularity, options)
         # A column without any value has no mean; zeros say "the mean" for all its rows.
         empty = np.isnan(numbers).all(axis=0)
-        numbers[:, empty] = 0
+        numbers = np.where(empty, 0, numbers)
         mean, scale = np.nanmean(numbers, axis=0), np.nanstd(numbers, axis=0)
         # Nothing was learnt about a column that never varied: the network's weights for it are as they were drawn. On
         # this scale every value is the mean.

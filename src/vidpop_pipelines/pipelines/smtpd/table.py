@@ -65,7 +65,7 @@ def _count_days(raw: pd.DataFrame, source: str, labelled: bool) -> int:
             f"{source}: {n_columns} columns.",
             f"at least {needed}: 15 descriptive ones"
             + (" and the popularity of at least two days" if labelled else ""),
-            "compare the file with the SMTPD layout in the README; columns are read by position.",
+            "compare the file with the SMTPD table in docs/data_formats.md; columns are read by position.",
         )
     first_header = str(raw.columns[-1])
     if n_columns > _FIRST_DAY_POSITION and re.fullmatch(r"-?\d+\.\d+", first_header):

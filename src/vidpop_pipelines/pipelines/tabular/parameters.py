@@ -9,7 +9,7 @@ class TabularParameters(TableOptions):
     """The table, how its columns are read, and how it is split.
 
     Attributes:
-        csv: Table of videos, see the README for its columns.
+        csv: Table of videos, see docs/data_formats.md for its columns.
         n_folds: The videos are cut into so many blocks of time; the newest is the test fold.
         recency_days: A training video that is older than the newest by so many days counts half; null gives all
             the same weight.
