@@ -74,6 +74,6 @@ class VectorReduction:
         return result
 
 
-def nonzero(scale: np.ndarray) -> np.ndarray:
-    """Returns standard deviations to divide by; a constant column is divided by one, and stays at its mean."""
-    return np.where(scale > 1e-6, scale, 1.0)
+def nonzero(scale: np.ndarray, *, constant: float = 1.0) -> np.ndarray:
+    """Returns standard deviations to divide by; columns that are constant, but for rounding, get one of their own."""
+    return np.where(scale > 1e-6, scale, constant)

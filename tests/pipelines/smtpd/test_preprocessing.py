@@ -7,6 +7,7 @@ from smtpd_inputs import make_inputs, preprocessing_options
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.features.embeddings import Embeddings
 from vidpop_pipelines.pipelines.smtpd.preprocessing import Preprocessing
+from vidpop_pipelines.pipelines.smtpd.table import NUMERICAL_FIELDS
 
 TRAIN = np.arange(40)
 DAYS = [2, 3, 4, 5]
@@ -77,18 +78,21 @@ def test_unknown_category_and_empty_title_are_index_zero():
     assert batch["language"][0] > 0 and batch["language"][1] == 0
 
 
-def test_what_no_training_video_has_changes_nothing():
+@pytest.mark.parametrize("constant", [0.0, 60.0, 300.0])
+def test_what_no_training_video_has_changes_nothing(constant):
     """A network's weights for it are random: a title in the first language ever seen moved forecasts by a quarter."""
-    inputs = make_inputs()
+    inputs, rows = make_inputs(1000), np.arange(1000)
     trained, asked = inputs.videos.copy(), inputs.videos.copy()
-    trained["posts"], trained["duration"] = np.nan, 60.0  # never given, never different
+    trained["posts"], trained["duration"] = np.nan, constant  # never given, never different
     trained["language"] = ""
     asked["posts"], asked["duration"], asked["language"] = 12.0, 4000.0, "en"
-    fitted = fit(replace(inputs, videos=trained))
-    before = fitted.transform(replace(inputs, videos=trained))(TRAIN)
-    after = fitted.transform(replace(inputs, videos=asked))(TRAIN)
+    fitted = fit(replace(inputs, videos=trained), rows=rows)
+    before = fitted.transform(replace(inputs, videos=trained))(rows)
+    after = fitted.transform(replace(inputs, videos=asked))(rows)
     for name in ("numerical", "language"):
         np.testing.assert_array_equal(before[name], after[name])
+    columns = [NUMERICAL_FIELDS.index("posts"), NUMERICAL_FIELDS.index("duration")]
+    assert not before["numerical"][:, columns].any() and np.isfinite(before["numerical"]).all()
     assert not after["language"].any() and fit(inputs).languages == ["en"]
 
 

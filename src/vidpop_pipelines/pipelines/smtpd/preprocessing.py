@@ -82,10 +82,11 @@ class Preprocessing:
         # A column without any value has no mean; zeros say "the mean" for all its rows.
         empty = np.isnan(numbers).all(axis=0)
         numbers = np.where(empty, 0, numbers)
-        mean, scale = np.nanmean(numbers, axis=0), np.nanstd(numbers, axis=0)
+        mean = np.nanmean(numbers, axis=0)
         # Nothing was learnt about a column that never varied: the network's weights for it are as they were drawn. On
         # this scale every value is the mean.
-        arrays = {"numerical_mean": mean, "numerical_scale": np.where(scale > 0, scale, np.inf)}
+        scale = nonzero(np.nanstd(numbers, axis=0), constant=np.inf)
+        arrays = {"numerical_mean": mean, "numerical_scale": scale}
         arrays |= _fit_offset(inputs, rows, days, early_popularity, options)
         components = {
             "visual": options.visual_components,
