@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -256,21 +257,21 @@ class Runner:
             self.port = _free_port()
             return self._start(as_run(command, self.project.path, self.port))
         if command.language == "python":
-            line = [sys.executable, "-c", command.text]
+            text = shlex.join([sys.executable, "-c", command.text])
         else:
-            line = ["bash", "-c", as_run(command, self.project.path, self.port)]
-        result = subprocess.run(
-            line,
-            cwd=self.project.path,
-            env=environment(self.project),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-        refused = command.text.startswith("curl") and '"predictions"' not in result.stdout
-        return result.returncode or int(refused), result.stdout
+            text = as_run(command, self.project.path, self.port)
+        log = self.project.path / "command.log"
+        log.unlink(missing_ok=True)
+        process = self._launch(text, log.stem)
+        try:
+            code = process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            code = 124
+        finally:
+            _end(process)
+        output = log.read_text()
+        refused = command.text.startswith("curl") and '"predictions"' not in output
+        return code or int(refused), output
 
     def _start(self, text: str) -> tuple[int, str]:
         path = next(path for start, path in SERVERS.items() if text.startswith(start))
@@ -298,7 +299,7 @@ class Runner:
                 start_new_session=True,
             )
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Ends what is running."""
         for process in (self.server, *self.background):
             _end(process)
@@ -314,7 +315,8 @@ def _end(process: subprocess.Popen | None) -> None:
     try:
         process.wait(30)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _free_port() -> int:
@@ -351,42 +353,44 @@ def main() -> int:
     options = parser.parse_args()
     todo = list(chosen_commands(options.only))
     folder = Path(tempfile.mkdtemp(prefix="vidpop_docs_"))
-    runner = None if options.list else Runner(prepare(folder))
-    failed = []
-    block = None
-    for command in todo:
-        where = f"{command.document}:{command.line}"
-        shown = command.text.splitlines()[0]
-        reason = why_not(command)
-        if runner is None or reason:
-            _say(
-                "not run" if reason else "to run",
-                None,
-                where,
-                shown,
-                reason or as_run_or_python(command, folder),
-            )
-            continue
-        if (command.document, command.block) != block or command.block < 0:
-            runner.stop()
-        block = (command.document, command.block)
-        started = time.perf_counter()
-        try:
-            code, output = runner.run(command)
-        except subprocess.TimeoutExpired as error:
-            code, output = 124, str(error.stdout)
-        _say("ok" if code == 0 else f"failed ({code})", time.perf_counter() - started, where, shown)
-        if code:
-            failed.append(where)
-            sys.stdout.write(f"{as_run_or_python(command, runner.project.path)}\n{output[-4000:]}\n")
-    if runner is not None:
-        runner.stop()
-    if options.keep:
-        sys.stdout.write(f"The project is {folder}.\n")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        failed = list_commands(todo, folder) if options.list else run_commands(todo, folder)
+    finally:
+        if options.keep:
+            sys.stdout.write(f"The project is {folder}.\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(f"{len(todo)} commands, {len(failed)} failed: {', '.join(failed) or 'none'}.\n")
     return int(bool(failed))
+
+
+def list_commands(todo: list[Command], folder: Path) -> list[str]:
+    """Says what would be run; returns no failures."""
+    for command in todo:
+        reason = why_not(command)
+        _say("not run" if reason else "to run", None, command, reason or as_run_or_python(command, folder))
+    return []
+
+
+def run_commands(todo: list[Command], folder: Path) -> list[str]:
+    """Runs commands, says how each ended, and returns the places of those that failed."""
+    failed = []
+    block = None
+    with contextlib.closing(Runner(prepare(folder))) as runner:
+        for command in todo:
+            if reason := why_not(command):
+                _say("not run", None, command, reason)
+                continue
+            if (command.document, command.block) != block or command.block < 0:
+                runner.close()
+            block = (command.document, command.block)
+            started = time.perf_counter()
+            code, output = runner.run(command)
+            _say("ok" if code == 0 else f"failed ({code})", time.perf_counter() - started, command)
+            if code:
+                failed.append(f"{command.document}:{command.line}")
+                sys.stdout.write(f"{as_run_or_python(command, runner.project.path)}\n{output[-4000:]}\n")
+    return failed
 
 
 def as_run_or_python(command: Command, folder: Path) -> str:
@@ -394,9 +398,10 @@ def as_run_or_python(command: Command, folder: Path) -> str:
     return as_run(command, folder, 5001) if command.language == "console" else ""
 
 
-def _say(state: str, seconds: float | None, where: str, shown: str, more: str = "") -> None:
+def _say(state: str, seconds: float | None, command: Command, more: str = "") -> None:
     took = "" if seconds is None else f"{seconds:.0f} s"
-    sys.stdout.write(f"{state:<10} {took:>6}  {where:<60} {shown}\n")
+    where = f"{command.document}:{command.line}"
+    sys.stdout.write(f"{state:<10} {took:>6}  {where:<60} {command.text.splitlines()[0]}\n")
     if more:
         sys.stdout.write(f"{'':<19}{more}\n")
     sys.stdout.flush()

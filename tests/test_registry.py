@@ -21,4 +21,4 @@ def test_requirements_are_everything_that_the_package_needs_and_no_tool_of_tests
     }
     assert loaded <= pins.keys()
     assert pins["xgboost"] == version("xgboost")
-    assert not {"pytest", "hypothesis", "ruff", "locust"} & pins.keys()
+    assert not {"pytest", "hypothesis", "ruff", "locust", "playwright", "streamlit"} & pins.keys()

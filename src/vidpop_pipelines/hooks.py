@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ class ParameterCheck:
         from vidpop_pipelines.parameters import check_parameters
 
         check_parameters(context.config_loader["parameters"])
+
+
+class ArtifactsInProject:
+    """Makes MLflow keep artifacts in the project, also where Kedro was started in a folder of it (notebooks)."""
+
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: Any) -> Iterator[None]:
+        """Lets kedro-mlflow create the experiment, whose `mlruns` lie in the working directory, from the project."""
+        with chdir(context.project_path):
+            return (yield)
 
 
 class PlainErrors:

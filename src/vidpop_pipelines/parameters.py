@@ -1,6 +1,6 @@
 """The whole parameter tree of the project, and the check that runs before any work.
 
-A family adds one line to `ProjectParameters`; its own models live in its folder.
+A family adds an import and a line to `ProjectParameters`; its own models live in its folder.
 """
 
 from collections.abc import Iterator

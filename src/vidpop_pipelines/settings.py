@@ -10,6 +10,7 @@ from omegaconf.resolvers import oc
 
 from vidpop_pipelines.errors import WithoutTraceback
 from vidpop_pipelines.hooks import (
+    ArtifactsInProject,
     FurtherProcesses,
     InputCheck,
     OptionalInputs,
@@ -31,6 +32,7 @@ for handler in logging.getLogger().handlers:
     handler.addFilter(WithoutTraceback())
 
 HOOKS = (
+    ArtifactsInProject(),
     ParameterCheck(),
     InputCheck(),
     OptionalInputs(),
