@@ -59,9 +59,7 @@ def what_if(family: str, version: str, host: str, port: int, url: str | None, en
     from vidpop_pipelines.what_if.launch import show_page
 
     number = version_to_serve(family, version)
-    click.echo(
-        f"Version {number} of {family} ({version}): the page is on http://{host}:{port}; Ctrl-C ends it"
-    )
+    click.echo(f"Version {number} of {family} ({version}); docs/what_if.md")
     show_page(family, number, host, port, url)
 
 

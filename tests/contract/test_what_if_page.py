@@ -30,8 +30,10 @@ PATIENCE = 60_000  # milliseconds; other tests keep the cores busy
 
 
 @contextlib.contextmanager
-def shown(project: Project, family: str, *arguments: str) -> Iterator[tuple[str, Path]]:
-    """Shows a page as a user does; at the end it is sent SIGTERM and must end well.
+def shown(
+    project: Project, family: str, *arguments: str, ending: signal.Signals = signal.SIGTERM
+) -> Iterator[tuple[str, Path]]:
+    """Shows a page as a user does; at the end it is sent a signal and must end well.
 
     Yields:
         Its address, and the file to which the command writes.
@@ -55,7 +57,7 @@ def shown(project: Project, family: str, *arguments: str) -> Iterator[tuple[str,
             time.sleep(0.5)
         yield url, log
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(ending)
         status = process.wait(60)
     assert status == 0 and "Traceback" not in log.read_text()
     with pytest.raises(OSError):
@@ -111,7 +113,8 @@ def drawn(page: Page, figure: int) -> dict[str, list]:
 @pytest.mark.parametrize("name", ["smtpd_ep"])
 def test_form_curve_and_refusal(name, run_once, tmp_path):
     project = run_once(name).project
-    with shown(project, name) as (url, log), browser() as browsed:
+    # As if its terminal were closed.
+    with shown(project, name, ending=signal.SIGHUP) as (url, log), browser() as browsed:
         page = open_page(browsed, url)
         first = drawn(page, FORECAST)
         assert len(first["forecast"]) == 29 and first["entered"] == [1000] and "before" not in first
@@ -161,7 +164,12 @@ def test_form_curve_and_refusal(name, run_once, tmp_path):
         expect(page.get_by_test_id("stMain").get_by_role("alert")).to_contain_text(
             "The model does not accept Thumbnail"
         )
+        large = tmp_path / "large.jpg"
+        large.write_bytes(bytes(2_200_000))
+        page.locator("input[type=file]").set_input_files(large)
+        expect(page.get_by_text("File must be 2.0MB or smaller")).to_be_visible(timeout=PATIENCE)
         assert browsed.foreign == [] and browsed.errors == []
+        assert "the page is on" in log.read_text()
         server = re.search(r"--host 127\.0\.0\.1 --port (\d+)", log.read_text()).group(1)
         assert ModelClient(f"http://127.0.0.1:{server}").is_ready()
     assert not ModelClient(f"http://127.0.0.1:{server}").is_ready()

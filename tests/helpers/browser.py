@@ -1,6 +1,7 @@
 """A real headless Chromium for tests of pages: no request leaves this machine, and every one is recorded."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Browsed:
 def browser(width: int = 1280, height: int = 900) -> Iterator[Browsed]:
     """Opens an empty page in Debian's Chromium; Playwright's own browsers would have to be downloaded.
 
+    The environment variable CHROMIUM names another one by its path.
+
     Args:
         width: Of the page, in pixels; 390 is a phone.
         height: Of the page, in pixels.
@@ -68,9 +71,13 @@ def open_file(browsed: Browsed, path: Path) -> None:
 
 
 def _find_chromium() -> str:
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    names = (os.environ["CHROMIUM"],) if os.environ.get("CHROMIUM") else _NAMES
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        pytest.fail(f"No browser ({', '.join(_NAMES)}) on the path. What to do: apt-get install chromium")
+        pytest.fail(
+            f"No browser: {', '.join(names)} not found. What to do: apt-get install chromium, or set the environment"
+            " variable CHROMIUM to the path of one"
+        )
     return found
 
 

@@ -1,13 +1,30 @@
+import contextlib
+import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from fake_model import answering
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.registry import Version
 from vidpop_pipelines.what_if.launch import read_signature, show_page
+
+# In place of the page: a process that ends well, and has started one that does not.
+LAUNCH = """
+import sys
+from vidpop_pipelines.what_if import launch
+
+STUBBORN = "trap '' TERM HUP INT; echo shown; exec sleep 60"
+launch.read_signature = lambda *_: {"inputs": [], "outputs": [], "coverage": None}
+launch._page_command = lambda *_: (["sh", "-c", 'sh -c "$1" & wait', "sh", STUBBORN], None)
+launch.show_page("ensemble", "7", "127.0.0.1", 0, sys.argv[1])
+"""
 
 
 def register(monkeypatch, outputs: list[str], parameters: dict[str, str]) -> None:
@@ -41,11 +58,50 @@ def test_model_without_a_form_is_an_error_that_names_those_with_one(monkeypatch)
         read_signature("mofa_lite", "7")
 
 
-def test_server_that_was_named_must_answer(monkeypatch):
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "127.0.0.1:9"])
+def test_server_that_was_named_must_answer(monkeypatch, url):
     register(monkeypatch, ["predicted_views"], {})
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    with pytest.raises(InputError, match="No model answers at http://127.0.0.1:9"):
-        show_page("ensemble", "7", "127.0.0.1", 0, "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=f"(?s)No model answers at {url}.*such as http://"):
+        show_page("ensemble", "7", "127.0.0.1", 0, url)
+
+
+@contextlib.contextmanager
+def launched(*before: str) -> Iterator[subprocess.Popen]:
+    """Runs LAUNCH, over a server that answers, until its page is shown."""
+    with answering(lambda _: (200, b"")) as (url, _):
+        process = subprocess.Popen(
+            [*before, sys.executable, "-c", LAUNCH, url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout.readline().startswith("the page is on http://127.0.0.1:")
+            assert process.stdout.readline() == "shown\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_all_processes(number):
+    with launched() as process:
+        # A closed terminal may send it twice.
+        process.send_signal(number)
+        process.send_signal(number)
+        # Ends when no process is left that could write.
+        assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
+
+
+def test_ignored_signal_stays_ignored():
+    """As under nohup."""
+    with launched("sh", "-c", 'trap "" HUP; exec "$@"', "sh") as process:
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.terminate()
+        assert process.communicate(timeout=20) == ("", "") and process.returncode == 0
 
 
 def test_port_that_is_taken_is_said_before_a_server_is_started(monkeypatch):
@@ -60,5 +116,5 @@ def test_port_that_is_taken_is_said_before_a_server_is_started(monkeypatch):
 
 def test_missing_streamlit_is_said(monkeypatch):
     monkeypatch.setattr("vidpop_pipelines.what_if.launch.find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"pip install 'vidpop_pipelines\[what-if\]'"):
+    with pytest.raises(InputError, match=r'--constraint constraints.txt --editable "\.\[what-if\]"'):
         show_page("ensemble", "7", "127.0.0.1", 8501, None)

@@ -89,3 +89,11 @@ def test_model_that_is_gone_is_said_without_a_traceback(monkeypatch):
         page = open_page(monkeypatch, url, INPUTS)
     assert not page.exception
     assert page.error[0].value.startswith(f"The model's server at {url} failed with status 500.")
+
+
+def test_server_of_another_family_is_said_without_a_traceback(monkeypatch):
+    content = b'{"predictions": [{"video_id": "", "popular": true, "y_pred": 0.5}]}'
+    with answering(lambda _: (200, content)) as (url, _):
+        page = open_page(monkeypatch, url, INPUTS)
+    assert not page.exception and not page.metric
+    assert "without day, lower, upper: it serves another model" in page.error[0].value

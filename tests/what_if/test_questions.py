@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidpop_pipelines.what_if.client import Unanswered
 from vidpop_pipelines.what_if.form import Field
 from vidpop_pipelines.what_if.questions import (
+    CURVE,
+    NUMBER,
     effects,
     kind_of_answer,
     read_answer,
@@ -42,9 +45,9 @@ def test_answer_with_days_becomes_views_of_each_video():
         {"video_id": "video 1", "day": 1, "y_pred": 0.0, "lower": None, "upper": None},
         {"video_id": "video 1", "day": 2, "y_pred": 1.0, "lower": None, "upper": None},
     ]
-    answer = read_answer(rows, 2)
-    assert answer.columns.tolist() == ["video", "day", "views", "lower", "upper"]
-    assert answer["video"].tolist() == [0, 0, 1, 1] and answer["day"].tolist() == [1, 2, 1, 2]
+    answer = read_answer(rows, 2, CURVE)
+    assert answer.columns.tolist() == ["day", "views", "lower", "upper"]
+    assert answer["day"].tolist() == [1, 2, 1, 2]
     assert answer["views"].tolist() == [1, 6, 0, 2]
     assert answer["lower"].tolist()[:2] == [0, 2] and answer["upper"].tolist()[:2] == [3, 14]
     assert answer["lower"].isna().tolist() == [False, False, True, True]
@@ -52,8 +55,29 @@ def test_answer_with_days_becomes_views_of_each_video():
 
 def test_answer_without_days_keeps_its_other_targets():
     rows = [{"video_id": "a", "predicted_views": 9.0, "lower": 4.0, "upper": 20.0, "lifecycle_stage": "peak"}]
-    expected = {"video": 0, "day": 0, "views": 9.0, "lower": 4.0, "upper": 20.0, "lifecycle_stage": "peak"}
-    assert read_answer(rows, 1).iloc[0].to_dict() == expected
+    expected = {"day": 0, "views": 9.0, "lower": 4.0, "upper": 20.0, "lifecycle_stage": "peak"}
+    assert read_answer(rows, 1, NUMBER).iloc[0].to_dict() == expected
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_answer_with_other_than_as_many_rows_for_each_video_is_none(n_rows):
+    rows = [{"video_id": "a", "predicted_views": 9.0, "lower": 4.0, "upper": 20.0}] * n_rows
+    with pytest.raises(Unanswered, match=f"answers with {n_rows} rows for 2 videos"):
+        read_answer(rows, 2, NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "absent"),
+    [
+        ({"video_id": "a", "target": "ecr", "y_pred": 0.5}, CURVE, "day, lower, upper"),
+        ({"video_id": "a", "y_pred": 0.5}, NUMBER, "predicted_views, lower, upper"),
+        ({"video_id": "a", "predicted_views": 1.0, "lower": 0.0, "upper": 2.0}, CURVE, "day, y_pred"),
+        (0.5, NUMBER, "video_id, predicted_views, lower, upper"),
+    ],
+)
+def test_answer_of_another_family_says_what_it_lacks(row, kind, absent):
+    with pytest.raises(Unanswered, match=f"without {absent}: it serves another model"):
+        read_answer([row], 1, kind)
 
 
 @settings(deadline=None)

@@ -21,7 +21,6 @@ def test_change_is_relative():
 def test_other_targets_stand_in_a_table_beside_those_before():
     now = pd.DataFrame(
         {
-            "video": [0],
             "day": [0],
             "views": [9.0],
             "lower": [4.0],
@@ -42,4 +41,4 @@ def test_other_targets_stand_in_a_table_beside_those_before():
         "Probability of peak": "60.0%",
     }
     assert table.at["Likes per view", "before"] == "5.0%"
-    assert describe_others(now[["video", "day", "views", "lower", "upper"]], None).empty
+    assert describe_others(now[["day", "views", "lower", "upper"]], None).empty

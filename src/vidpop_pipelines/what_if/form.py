@@ -81,6 +81,8 @@ _KNOWN = (
     Field("caption", "Captions", choices=("true", "false"), rare=True),
     Field("language", "Language", help="A code such as en.", rare=True),
 )
+# Kinds of the fields by MLflow's types.
+_KINDS = {"double": "number", "float": "number", "long": "number", "integer": "number", "any": "list"}
 # Names a video in the answer; the model does not read it.
 _NO_INPUTS = {"video_id"}
 
@@ -104,9 +106,6 @@ def read_fields(inputs: Sequence[Mapping[str, Any]]) -> list[Field]:
         kind = known.kind if known.kind != "text" else _KINDS.get(column["type"], "text")
         fields.append(replace(known, kind=kind, required=bool(column.get("required", True))))
     return sorted(fields, key=lambda field: order.get(field.name, len(order)))
-
-
-_KINDS = {"double": "number", "float": "number", "long": "number", "integer": "number", "any": "list"}
 
 
 def given_fields(fields: Sequence[Field], values: Mapping[str, Any]) -> list[Field]:

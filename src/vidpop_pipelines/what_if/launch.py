@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
+
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.what_if.client import ModelClient
 from vidpop_pipelines.what_if.questions import kind_of_answer
@@ -24,7 +26,7 @@ _OPTIONS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.showEmailPrompt": "false",
-    "server.maxUploadSize": "20",
+    "server.maxUploadSize": "2",  # MB: a sweep sends the thumbnail 26 times in one request
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
@@ -54,6 +56,11 @@ class Settings:
     outputs: list[str]
     coverage: float | None
 
+    @property
+    def kind(self) -> str | None:
+        """What an answer holds, as `questions.kind_of_answer` says."""
+        return kind_of_answer(self.outputs)
+
 
 def show_page(family: str, number: str, host: str, port: int, url: str | None) -> None:
     """Shows the page until it is ended, by Ctrl-C, a signal, or the end of one of its processes.
@@ -69,18 +76,23 @@ def show_page(family: str, number: str, host: str, port: int, url: str | None) -
         InputError: If the model has no form, Streamlit is not installed, or the server or the page can't start.
     """
     if find_spec("streamlit") is None:
-        raise InputError("Streamlit is not installed.", remedy="pip install 'vidpop_pipelines[what-if]'")
+        raise InputError(
+            "Streamlit is not installed.",
+            remedy='pip install --constraint constraints.txt --editable ".[what-if]"',
+        )
     signature = read_signature(family, number)
     _check_port(host, port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with contextlib.ExitStack() as running, contextlib.suppress(KeyboardInterrupt):
+    _end_at_signals()
+    with contextlib.ExitStack() as running:
         processes = []
         if url is None:
+            click.echo("loading the model ...")
             server_port = _free_port()
             url = f"http://127.0.0.1:{server_port}"
             processes.append(running.enter_context(_server(family, number, server_port)))
         _wait_for_model(url, processes)
         settings = Settings(family, number, url, **signature)
+        click.echo(f"the page is on http://{host}:{port}; Ctrl-C ends it")
         processes.append(running.enter_context(_process(*_page_command(settings, host, port))))
         while all(process.poll() is None for process in processes):
             time.sleep(0.2)
@@ -116,6 +128,25 @@ def read_signature(family: str, number: str) -> dict[str, Any]:
     }
 
 
+def _end_at_signals() -> None:
+    """Lets this process end, and with it those that it has started, as soon as a signal asks for it."""
+    # Those that are ignored stay so: under nohup, the page goes on when its terminal is closed.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    ]
+
+    def end(*_: Any) -> None:
+        # Once: a terminal that is closed may send two, and the second must not keep this from ending the others.
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        sys.exit(0)
+
+    for number in numbers:
+        signal.signal(number, end)
+
+
 def _server(family: str, number: str, port: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
     from vidpop_pipelines.model_server import server_command
 
@@ -137,18 +168,19 @@ def _page_command(settings: Settings, host: str, port: int) -> tuple[list[str], 
 @contextlib.contextmanager
 def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen]:
     """Runs a command, with the processes that it starts, and ends them all."""
-    # A session of its own: Ctrl-C reaches this process alone, which then ends the others.
+    # A session of its own: Ctrl-C and the end of a terminal reach this process alone, which then ends the others.
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
+        # That has waited for the command alone: what it started may be left.
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def _check_port(host: str, port: int) -> None:
@@ -175,7 +207,9 @@ def _wait_for_model(url: str, processes: list[subprocess.Popen]) -> None:
     client = ModelClient(url)
     if not processes and not client.is_ready():
         raise InputError(
-            f"No model answers at {url}.", "the address of a running server", "see `kedro serve`."
+            f"No model answers at {url}.",
+            "the address of a running server, such as http://127.0.0.1:5001",
+            "start one with `kedro serve`, docs/serving.md.",
         )
     while not client.is_ready():
         if any(process.poll() is not None for process in processes):

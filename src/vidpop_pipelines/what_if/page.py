@@ -18,7 +18,6 @@ from vidpop_pipelines.what_if.launch import Settings
 from vidpop_pipelines.what_if.questions import (
     CURVE,
     effects,
-    kind_of_answer,
     read_answer,
     sweep_requests,
     sweep_values,
@@ -52,13 +51,13 @@ def main() -> None:
     except Refused as error:
         _show_refusal(error, fields, below)
     except Unanswered as error:
-        st.error(f"{error} Is it still running? Its log says more.")
+        st.error(str(error))
 
 
 @st.cache_data(ttl=600, max_entries=100, show_spinner=False)
-def ask(url: str, videos: list[dict[str, Any]]) -> pd.DataFrame:
+def ask(url: str, kind: str, videos: list[dict[str, Any]]) -> pd.DataFrame:
     """Returns the answer of the model as `read_answer` makes it; the same question is asked once."""
-    return read_answer(ModelClient(url).ask(videos), len(videos))
+    return read_answer(ModelClient(url).ask(videos), len(videos), kind)
 
 
 def _show_form(fields: list[Field]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -100,9 +99,9 @@ def _show_input(field: Field) -> Any:
 
 def _show_forecasts(settings: Settings, fields: list[Field], values: dict[str, Any]) -> None:
     request = write_request(fields, values)
-    forecast = ask(settings.url, [request])
+    forecast = ask(settings.url, settings.kind, [request])
     _remember(request, forecast)
-    is_curve = kind_of_answer(settings.outputs) == CURVE
+    is_curve = settings.kind == CURVE
     with st.container(border=True):
         st.subheader("The forecast", anchor=False)
         _show_forecast(settings, forecast, is_curve, values)
@@ -173,7 +172,7 @@ def _show_sweep(
     varied = st.selectbox("Vary", numbers, format_func=lambda field: field.label, key="_varied")
     current = values.get(varied.name)
     tried = sweep_values(varied, current)
-    answer = ask(settings.url, sweep_requests(fields, values, varied, tried))
+    answer = ask(settings.url, settings.kind, sweep_requests(fields, values, varied, tried))
     figure = figures.sweep_figure(tried, answer[answer["day"] == day], varied.label, quantity, current)
     _draw(st, figure, "sweep")
     st.caption(
@@ -194,7 +193,7 @@ def _show_effects(
     if not withheld:
         st.info("Nothing is entered yet.")
         return
-    answer = ask(settings.url, list(withheld.values()))
+    answer = ask(settings.url, settings.kind, list(withheld.values()))
     without = answer.loc[answer["day"] == day, "views"]
     factors = effects(float(forecast["views"].iloc[-1]), dict(zip(withheld, without, strict=True)))
     _draw(st, figures.effects_figure(factors), "effects")

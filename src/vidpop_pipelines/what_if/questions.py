@@ -6,10 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vidpop_pipelines.what_if.client import Unanswered
 from vidpop_pipelines.what_if.form import Field, given_fields, write_request
 
 CURVE, NUMBER = "curve", "number"
 _STEPS = 25
+# What the page reads of each kind of answer.
+_READ = {
+    CURVE: ["video_id", "day", "y_pred", "lower", "upper"],
+    NUMBER: ["video_id", "predicted_views", "lower", "upper"],
+}
 
 
 def kind_of_answer(outputs: Sequence[str]) -> str | None:
@@ -23,29 +29,37 @@ def kind_of_answer(outputs: Sequence[str]) -> str | None:
     return NUMBER if "predicted_views" in outputs else None
 
 
-def read_answer(rows: Sequence[Mapping[str, Any]], n_videos: int) -> pd.DataFrame:
+def read_answer(rows: Sequence[Mapping[str, Any]], n_videos: int, kind: str) -> pd.DataFrame:
     """Makes a table of an answer.
 
     Args:
         rows: The rows of the answer, those of each video together, in the order of the request.
         n_videos: Number of videos that were asked for.
+        kind: `CURVE` or `NUMBER`, of `kind_of_answer`.
 
     Returns:
-        `video` (its position in the request), `day` (0 where the answer has none), `views` until then, `lower`
-        and `upper` (NaN where there is no interval), and what else the answer holds.
+        `day` (0 where the answer has none), `views` until then, `lower` and `upper` (NaN where there is no
+        interval), and what else the answer holds; as many rows for each video.
+
+    Raises:
+        Unanswered: If the answer is not of this kind, or does not hold as many rows for each video.
     """
     answer = pd.DataFrame(list(rows))
-    columns: dict[str, Any] = {"video": np.arange(len(answer)) // (len(answer) // n_videos)}
+    if not len(answer) or len(answer) % n_videos:
+        raise Unanswered(f"The model's server answers with {len(answer)} rows for {n_videos} videos.")
+    absent = [name for name in _READ[kind] if name not in answer]
+    if absent:
+        raise Unanswered(
+            f"The model's server answers without {', '.join(absent)}: it serves another model than this page asks."
+        )
     bounds = {name: answer[name].astype(float).to_numpy() for name in ("lower", "upper")}
-    if "y_pred" in answer:
+    if kind == CURVE:
         days = answer["day"].to_numpy()
         scores = {"views": answer["y_pred"].to_numpy(float), **bounds}
-        columns |= {"day": days} | {name: views_until(days, score) for name, score in scores.items()}
-        rest = answer.drop(columns=["video_id", "day", "y_pred", "lower", "upper"])
+        columns = {"day": days} | {name: views_until(days, score) for name, score in scores.items()}
     else:
-        columns |= {"day": 0, "views": answer["predicted_views"].to_numpy(float), **bounds}
-        rest = answer.drop(columns=["video_id", "predicted_views", "lower", "upper"])
-    return pd.DataFrame(columns).join(rest)
+        columns = {"day": 0, "views": answer["predicted_views"].to_numpy(float), **bounds}
+    return pd.DataFrame(columns).join(answer.drop(columns=_READ[kind]))
 
 
 def views_until(days: np.ndarray, scores: np.ndarray) -> np.ndarray:

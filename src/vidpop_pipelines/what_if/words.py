@@ -34,7 +34,7 @@ def describe_others(forecast: pd.DataFrame, before: pd.DataFrame | None) -> pd.D
     Returns:
         Columns `forecast` and, if there is one, `before`; a row per target, a dash where the model has none.
     """
-    names = [name for name in forecast if name not in ("video", "day", "views", "lower", "upper")]
+    names = [name for name in forecast if name not in ("day", "views", "lower", "upper")]
     tables = {"forecast": forecast} | ({} if before is None else {"before": before})
     texts = {
         title: [_describe(name, table[name].iloc[-1]) for name in names] for title, table in tables.items()
