@@ -1,15 +1,26 @@
 import operator
 import os
+import shutil
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from dask_clusters import dask_cluster, end_the_process, place_of, wait_for_kill
+from dask_clusters import (
+    dask_cluster,
+    end_the_process,
+    has_failures,
+    place_of,
+    wait_and_write,
+    wait_for_file,
+    wait_for_kill,
+    wait_until,
+)
 from PIL import Image
 from video_files import write_video
 
@@ -27,16 +38,50 @@ from vidpop_pipelines.pipelines.short_video.frames import decode_frames
 from vidpop_pipelines.pipelines.short_video.parameters import ShortVideoParameters
 
 
-def test_no_scheduler_is_said_at_once():
-    start = time.perf_counter()
-    with pytest.raises(InputError, match="no dask scheduler answers at tcp://127.0.0.1:9"):
+def test_no_scheduler_is_said_after_seconds(monkeypatch):
+    monkeypatch.setattr(cluster_module, "_CONNECT_SECONDS", 1)
+    with pytest.raises(InputError, match="no dask scheduler answers at tcp://127.0.0.1:9 .*after 1 s"):
         list(map_on_cluster(operator.neg, [(1,)], "tcp://127.0.0.1:9"))
-    assert time.perf_counter() - start < 15
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("of the call"), TimeoutError("of the call")])
+def test_a_call_that_fails_when_its_wait_has_ended_raises_its_own_error(error):
+    class FailsAfterTheWait:
+        status = "pending"
+
+        def result(self, timeout):
+            if self.status == "error":
+                raise error
+            self.status = "error"
+            raise TimeoutError("of the wait")
+
+    client = SimpleNamespace(nthreads=lambda: {"worker": 1})
+    with pytest.raises(type(error), match="of the call"):
+        cluster_module._result(client, FailsAfterTheWait())
 
 
 def test_no_address_says_how_to_get_one():
     with pytest.raises(InputError, match="dask scheduler"):
         parallel_map(operator.mul, [(1, 2)], ComputeOptions(backend="dask"))
+
+
+@contextmanager
+def in_the_middle(folder, cluster, change):
+    """Makes a change once a call has noted its process in a folder."""
+    failed = []
+
+    def wait_and_change():
+        try:
+            wait_until(lambda: any(folder.glob("*.process")), cluster)
+            change()
+        except BaseException as error:
+            failed.append(error)
+
+    changing = threading.Thread(target=wait_and_change)
+    changing.start()
+    yield
+    changing.join()
+    assert not failed
 
 
 @pytest.fixture(scope="module")
@@ -134,19 +179,22 @@ class TestTwoWorkers:
                 compute=ComputeOptions(backend="dask", address=cluster.address),
             )
 
-    def test_what_a_killed_run_has_left_running_is_waited_for(self, cluster, caplog):
+    def test_what_a_killed_run_has_left_running_is_waited_for(self, cluster, caplog, tmp_path):
         from distributed import Client
 
+        file, warning = tmp_path / "file", "still works for a run that has ended"
+
+        def let_it_end():
+            wait_until(lambda: warning in caplog.text, cluster)
+            file.touch()
+
         with Client(cluster.address, set_as_default=False) as client:
-            left = client.submit(time.sleep, 4, key="left")
-            while not any(client.processing().values()):
-                time.sleep(0.05)
-            time.sleep(0.5)  # until it runs
-            start = time.perf_counter()
+            left = client.submit(wait_and_write, file, key="left")
+            wait_until(lambda: any(tmp_path.glob("*.process")), cluster)
         assert left.status == "cancelled"
-        assert list(map_on_cluster(operator.neg, [(1,)], cluster.address)) == [-1]
-        assert time.perf_counter() - start > 2.5
-        assert "still works for a run that has ended" in caplog.text
+        with in_the_middle(tmp_path, cluster, let_it_end):
+            assert list(map_on_cluster(operator.neg, [(1,)], cluster.address)) == [-1]
+            assert file.with_suffix(".written").is_file()
 
     def test_a_folder_that_workers_have_not_is_named(self, cluster, monkeypatch):
         monkeypatch.setattr(Path, "is_dir", lambda path: str(path) != "/")  # here, not in the workers
@@ -154,15 +202,14 @@ class TestTwoWorkers:
             list(map_on_cluster(os.fspath, [(Path("/only/here/results"),)], cluster.address))
 
 
-@pytest.mark.slow
 def test_the_work_of_a_killed_worker_is_done_again(tmp_path):
     shared = np.arange(1_000_000)  # of several calls: lost with the worker, and sent again
     with dask_cluster(tmp_path) as cluster:
 
         def kill():
-            while not (tmp_path / "process").is_file() or not (tmp_path / "process").read_text():
-                time.sleep(0.05)
-            os.kill(int((tmp_path / "process").read_text()), signal.SIGKILL)
+            process = tmp_path / "process"
+            wait_until(lambda: process.is_file() and process.read_text() != "", cluster)
+            os.kill(int(process.read_text()), signal.SIGKILL)
 
         killing = threading.Thread(target=kill)
         killing.start()
@@ -210,3 +257,72 @@ def test_what_is_wrong_with_workers_is_said(tmp_path, caplog, monkeypatch):
         cluster.start_worker(threads=2)
         with pytest.raises(InputError, match="makes 2 calls at once"):
             answer()
+
+
+@pytest.mark.slow
+def test_a_run_ends_when_the_scheduler_dies(tmp_path):
+    with dask_cluster(tmp_path / "cluster", n_workers=1) as cluster:
+        results = map_on_cluster(wait_for_file, [(1, tmp_path / "never")], cluster.address)
+        killing = in_the_middle(tmp_path, cluster, lambda: cluster.kill(cluster.scheduler))
+        with killing, pytest.raises(InputError, match=r"scheduler was lost(.|\n)*same command goes on"):
+            next(results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0, 7], ids=["at once", "after dask has given up"])
+def test_a_stream_ends_when_the_scheduler_dies(tmp_path, seconds):
+    with dask_cluster(tmp_path, n_workers=1) as cluster:
+        results = map_on_cluster(operator.neg, ((n,) for n in range(100)), cluster.address, ahead=2)
+        assert next(results) == 0
+        cluster.kill(cluster.scheduler)
+        time.sleep(seconds)
+        with pytest.raises(InputError, match="scheduler was lost"):
+            list(results)
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_a_new_worker_when_all_have_died(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(cluster_module, "_PATIENCE_SECONDS", 1)
+    file = tmp_path / "file"
+    with dask_cluster(tmp_path / "cluster") as cluster:
+
+        def replace_all():
+            for worker in list(cluster.workers):
+                cluster.kill(worker)
+            wait_until(lambda: "has no workers; waiting" in caplog.text, cluster)
+            file.touch()
+            cluster.start_worker()
+
+        with in_the_middle(tmp_path, cluster, replace_all):
+            calls = [(number, file) for number in range(4)]
+            assert list(map_on_cluster(wait_for_file, calls, cluster.address)) == [0, -1, -2, -3]
+
+
+@pytest.mark.slow
+def test_other_versions_are_said_of_workers_there_and_of_those_that_join(tmp_path, monkeypatch):
+    from distributed import Client
+
+    file, copy = tmp_path / "file", tmp_path / "copy"
+    package = Path(cluster_module.__file__).parent
+    shutil.copytree(package, copy / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (copy / package.name / "errors.py").open("a") as module:
+        module.write("# changed\n")
+    with dask_cluster(tmp_path / "cluster", n_workers=1) as cluster:
+        ours = cluster_module._installed()
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster_module, "_installed", lambda: ours | {"numpy": "0.1"})
+            with pytest.raises(InputError, match=rf"has numpy {np.__version__}\.\n.*: numpy 0\.1\n"):
+                list(map_on_cluster(operator.neg, [(1,)], cluster.address))
+
+        def join():
+            cluster.start_worker(PYTHONPATH=str(copy))
+            with Client(cluster.address, set_as_default=False) as client:
+                wait_until(lambda: client.run_on_scheduler(has_failures), cluster)
+            file.touch()
+
+        # One is busy with the first call, so that the other one gets the last.
+        with in_the_middle(tmp_path, cluster, join):
+            results = map_on_cluster(wait_for_file, [(n, file) for n in range(4)], cluster.address)
+            problem = rf"dask: tcp://.* has vidpop_pipelines (?!missing).*\n.*{ours['vidpop_pipelines']}"
+            with pytest.raises(InputError, match=problem):
+                list(results)

@@ -1,5 +1,6 @@
 """Calls on a dask cluster. What the workers need travels to them, but for files: those they read themselves."""
 
+import functools
 import io
 import logging
 import mmap
@@ -22,7 +23,11 @@ _CONNECT_SECONDS = 5
 # How long nothing may happen before it is looked whether there are workers at all, and said if not.
 _PATIENCE_SECONDS = 15
 # Results and models cross from process to process as pickles, which other versions may read otherwise, or not at all.
-_PACKAGES = ("numpy", "pandas", "scikit-learn", "catboost", "lightgbm", "xgboost", "torch", "transformers")
+# And those that decode and compute there: other versions give other numbers.
+_PACKAGES = (
+    "av", "catboost", "lightgbm", "numpy", "pandas", "pillow", "scikit-learn", "scipy", "tokenizers", "torch",
+    "torchvision", "transformers", "xgboost",
+)  # fmt: skip
 
 
 def map_on_cluster(
@@ -56,7 +61,7 @@ def map_on_cluster(
         pending: deque = deque()
         for argument in arguments:
             pending.append(shared.submit(function, argument))
-            if ahead is not None and len(pending) >= ahead * max(1, len(client.nthreads())):
+            if ahead is not None and len(pending) >= ahead * max(1, _count_workers(client)):
                 yield _result(client, pending.popleft())
         while pending:
             yield _result(client, pending.popleft())
@@ -100,29 +105,37 @@ def _check_workers(client: Any) -> None:
         except TimeoutError:
             continue
     address = client.scheduler.address
-    threads = {worker: count for worker, count in client.nthreads().items() if count != 1}
-    if threads:
-        raise InputError(
-            f"dask worker {min(threads)} makes {threads[min(threads)]} calls at once in one process.",
-            "one: random numbers and numbers of threads are set for a whole process",
-            f"start workers with `dask worker {address} --nthreads 1 --nworkers N`.",
-        )
-    report = _installed_reporter()
-    ours = report()
+    for worker, count in sorted(client.nthreads().items()):
+        _check_threads(worker, count, address)
+    report, ours = _installed_reporter(), _installed()
     theirs = client.run(report, on_error="return") | {"the scheduler": client.run_on_scheduler(report)}
     for place, found in sorted(theirs.items()):
         if isinstance(found, BaseException):
             found = {"": f"no answer ({type(found).__name__}: {found})"}
-        wrong = [f"{name} {found.get(name) or 'missing'}" for name in ours if found.get(name) != ours[name]]
-        if wrong:
-            expected = ", ".join(f"{name} {ours[name]}" for name in ours if found.get(name) != ours[name])
-            raise InputError(
-                f"dask: {place} has {', '.join(wrong)}.",
-                f"the versions of the process that runs Kedro: {expected}",
-                "install the same checkout of vidpop_pipelines there (`pip install --constraint constraints.txt"
-                " --editable .`), with the same Python, and start it again.",
-            )
+        _check_installed(place, found, ours)
     logger.info("dask: %d workers at %s", len(client.nthreads()), address)
+
+
+def _check_threads(worker: str, count: int, scheduler: str) -> None:
+    if count != 1:
+        raise InputError(
+            f"dask worker {worker} makes {count} calls at once in one process.",
+            "one: random numbers and numbers of threads are set for a whole process",
+            f"start workers with `dask worker {scheduler} --nthreads 1 --nworkers N`.",
+        )
+
+
+def _check_installed(place: str, found: dict[str, str], ours: dict[str, str]) -> None:
+    wrong = [name for name in ours if found.get(name) != ours[name]]
+    if wrong:
+        has = ", ".join(f"{name} {found.get(name) or 'missing'}" for name in wrong)
+        expected = ", ".join(f"{name} {ours[name]}" for name in wrong)
+        raise InputError(
+            f"dask: {place} has {has}.",
+            f"the versions of the process that runs Kedro: {expected}",
+            "install the same checkout of vidpop_pipelines there (`pip install --constraint constraints.txt"
+            " --editable .`), with the same Python, and start it again.",
+        )
 
 
 def _installed_reporter() -> Callable[[], dict[str, str]]:
@@ -148,6 +161,11 @@ def _installed_reporter() -> Callable[[], dict[str, str]]:
         return found
 
     return installed
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    return _installed_reporter()()
 
 
 def _wait_for_ended_runs(client: Any) -> None:
@@ -209,12 +227,13 @@ def _result(client: Any, future: Any) -> Any:
     from distributed import CancelledError, KilledWorker
 
     while True:
+        failed = future.status == "error"  # before the wait: one that fails right after it is asked once more
         try:
             return future.result(timeout=_PATIENCE_SECONDS)
         except TimeoutError:
-            if future.status == "error":  # the call's own
+            if failed:  # the call's own
                 raise
-            if client.status == "running" and not client.nthreads():
+            if not _count_workers(client):
                 _tell_no_workers(client)
         except KilledWorker as error:
             raise InputError(
@@ -224,10 +243,21 @@ def _result(client: Any, future: Any) -> Any:
                 " command goes on where this run was.",
             ) from error
         except CancelledError as error:
-            raise InputError(
-                f"The dask scheduler was lost ({error}).",
-                remedy="start it and its workers again; the same command goes on where this run was.",
-            ) from error
+            raise _scheduler_lost(error) from error
+
+
+def _count_workers(client: Any) -> int:
+    try:
+        return len(client.nthreads())
+    except OSError as error:
+        raise _scheduler_lost(error) from error
+
+
+def _scheduler_lost(error: BaseException) -> InputError:
+    return InputError(
+        f"The dask scheduler was lost ({error}).",
+        remedy="start it and its workers again; the same command goes on where this run was.",
+    )
 
 
 class _SharedArguments:
@@ -252,6 +282,8 @@ class _SharedArguments:
 
     def submit(self, function: Callable, arguments: tuple) -> Any:
         """Returns the future of a call."""
+        from distributed.client import ClosedClientError
+
         places = {
             place: self._futures[id(value)]
             for place, value in enumerate(arguments)
@@ -259,10 +291,18 @@ class _SharedArguments:
         }
         rest = tuple(None if place in places else value for place, value in enumerate(arguments))
         call = _dumps((function, rest, list(places)))
-        return self._client.submit(_call, call, *places.values(), pure=False)
+        try:
+            return self._client.submit(_call, _installed(), call, *places.values(), pure=False)
+        except ClosedClientError as error:  # lost while the caller was busy with results
+            raise _scheduler_lost(error) from error
 
 
-def _call(call: bytes, *shared: bytes) -> Any:
+def _call(expected: dict[str, str], call: bytes, *shared: bytes) -> Any:
+    from distributed import get_worker
+
+    worker = get_worker()  # it may have joined after the others were checked
+    _check_threads(worker.address, worker.state.nthreads, worker.scheduler.address)
+    _check_installed(worker.address, _installed(), expected)
     function, rest, places = pickle.loads(call)
     arguments = list(rest)
     for place, value in zip(places, shared, strict=True):

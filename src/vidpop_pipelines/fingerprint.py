@@ -1,5 +1,6 @@
 """Digests of files, folders, arrays and code: what a run was made from, and whether work can be resumed."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable
@@ -63,8 +64,12 @@ def hash_arrays(arrays: Iterable[np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def hash_code() -> str:
-    """Returns the SHA-256 of this package's Python files."""
+    """Returns the SHA-256 of this package's Python files, as they were at the first call in this process.
+
+    A process goes on with the modules that it has imported, whatever becomes of their files.
+    """
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):

@@ -82,3 +82,17 @@ def test_an_encoder_of_other_weights_is_refused_where_it_is_built(resnet18_weigh
     save_file(state, path)
     with pytest.raises(InputError, match="weights.safetensors.*other weights"):
         pickle.loads(pickled)
+
+
+def test_files_that_were_replaced_are_read_again(resnet18_weights, tmp_path):
+    from vidpop_pipelines.features.images import ResNetImageEncoder
+
+    path = tmp_path / "weights.safetensors"
+    shutil.copy(resnet18_weights, path)
+    first = pickle.loads(pickle.dumps(ResNetImageEncoder(str(path), architecture="resnet18")))
+    state = load_file(path)
+    state["conv1.weight"][0, 0, 0, 0] += 1
+    save_file(state, path)
+    changed = ResNetImageEncoder(str(path), architecture="resnet18")
+    second = pickle.loads(pickle.dumps(changed))
+    assert first.fingerprint != second.fingerprint == changed.fingerprint

@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,9 @@ class Cluster:
         self.workers: list[subprocess.Popen] = []
         file = folder / "scheduler.json"
         arguments = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
-        scheduler = self._start("scheduler", arguments, environment or {})
+        self.scheduler = self._start("scheduler", arguments, environment or {})
         while not file.is_file() or not file.read_text().endswith("}"):
-            assert scheduler.poll() is None, self.log()
+            assert self.scheduler.poll() is None, self.log()
             time.sleep(0.05)
         self.address = json.loads(file.read_text())["address"]
 
@@ -47,6 +48,11 @@ class Cluster:
     def log(self) -> str:
         """Returns what all processes have said."""
         return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+
+    def kill(self, process: subprocess.Popen) -> None:
+        """Kills one of the processes."""
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         """Ends all processes."""
@@ -80,6 +86,14 @@ def dask_cluster(folder: Path, n_workers: int = 2, **environment: str) -> Iterat
         cluster.stop()
 
 
+def wait_until(condition: Callable[[], bool], cluster: Cluster, seconds: float = 60) -> None:
+    """Waits for a condition; an assertion with the cluster's log if it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, cluster.log()
+        time.sleep(0.05)
+
+
 def place_of(array: np.ndarray) -> tuple[int, str, float]:
     """Returns the process, the file that the array is a map of, and its sum."""
     return os.getpid(), str(getattr(array, "filename", "")), float(array.sum())
@@ -96,5 +110,25 @@ def wait_for_kill(number: int, folder: Path) -> int:
     return -number
 
 
+def wait_for_file(number: int, path: Path) -> int:
+    """Notes its process beside a file, and waits for the file."""
+    path.with_name(f"{os.getpid()}.process").touch()
+    while not path.is_file():
+        time.sleep(0.05)
+    return -number
+
+
+def wait_and_write(path: Path) -> None:
+    """Waits as above, and writes another file beside it a second later."""
+    wait_for_file(0, path)
+    time.sleep(1)
+    path.with_suffix(".written").touch()
+
+
 def end_the_process(_: int) -> None:
     os._exit(1)
+
+
+def has_failures(dask_scheduler: Any) -> bool:
+    """Returns, on the scheduler, whether a call has failed."""
+    return any(task.state == "erred" for task in dask_scheduler.tasks.values())

@@ -56,7 +56,7 @@ def restore_encoder(
     Raises:
         InputError: If it would give other vectors than the encoder that it stands for.
     """
-    encoder = _build(kind, arguments, keywords)
+    encoder = _build(kind, arguments, keywords, fingerprint)
     if encoder.fingerprint != fingerprint:
         raise InputError(
             f"{kind.__name__} {arguments[0]!r}: other weights than in the process that runs Kedro.",
@@ -67,7 +67,8 @@ def restore_encoder(
 
 
 @lru_cache(maxsize=2)
-def _build(kind: type, arguments: tuple, keywords: tuple[tuple[str, Any], ...]) -> Any:
+def _build(kind: type, arguments: tuple, keywords: tuple[tuple[str, Any], ...], _fingerprint: str) -> Any:
+    # The fingerprint is in the cache's key alone: files that were replaced since are read again.
     return kind(*arguments, **dict(keywords))
 
 
