@@ -135,9 +135,8 @@ def small_parameters(text: str) -> dict[str, object]:
 
 def as_run(command: Command, folder: Path, port: int) -> str:
     """Returns the command line that is run in place of a documented one."""
-    text = command.text
+    text = re.sub(r"\s+#.*", "", command.text)
     if "kedro run" in text:
-        text = re.sub(r"\s+#.*", "", text)
         given = re.search(r'--params="([^"]*)"', text)
         values = [f"{key}={value}" for key, value in small_parameters(text).items()]
         values += [given[1]] if given else []
@@ -147,7 +146,7 @@ def as_run(command: Command, folder: Path, port: int) -> str:
         text = text.replace(piece, other)
     if text.startswith("make "):
         # The environment is there already.
-        text = re.sub(r"\s+#.*| (PAGE_)?PORT=\d+", "", text)
+        text = re.sub(r" (PAGE_)?PORT=\d+", "", text)
         text += f" BIN={Path(sys.executable).parent} INSTALLED=.installed"
         text += f" PORT={port} PAGE_PORT={port}"
     elif text.startswith(tuple(SERVERS)):
