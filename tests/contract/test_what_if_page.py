@@ -14,7 +14,7 @@ import pytest
 from browser import Browsed, browser
 from playwright.sync_api import Page, expect
 from servers import served
-from tests_project import ROOT, Project
+from tests_project import ROOT, Project, hear_hangups
 
 from vidpop_pipelines.what_if.client import ModelClient
 
@@ -47,7 +47,12 @@ def shown(
     )
     with open(log, "w") as output:
         process = subprocess.Popen(
-            command, cwd=project.path, env=project.environment(), stdout=output, stderr=output
+            command,
+            cwd=project.path,
+            env=project.environment(),
+            stdout=output,
+            stderr=output,
+            preexec_fn=hear_hangups,
         )
     try:
         for _ in range(240):

@@ -10,6 +10,7 @@ import pytest
 from fake_model import answering
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+from tests_project import hear_hangups
 
 from vidpop_pipelines.errors import InputError
 from vidpop_pipelines.registry import Version
@@ -75,6 +76,7 @@ def launched(*before: str) -> Iterator[subprocess.Popen]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_hangups,
         )
         try:
             assert process.stdout.readline().startswith("the page is on http://127.0.0.1:")
