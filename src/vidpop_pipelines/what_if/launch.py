@@ -82,7 +82,7 @@ def show_page(family: str, number: str, host: str, port: int, url: str | None) -
         )
     signature = read_signature(family, number)
     _check_port(host, port)
-    _end_at_signals()
+    signals = _note_signals()
     with contextlib.ExitStack() as running:
         processes = []
         if url is None:
@@ -90,13 +90,15 @@ def show_page(family: str, number: str, host: str, port: int, url: str | None) -
             server_port = _free_port()
             url = f"http://127.0.0.1:{server_port}"
             processes.append(running.enter_context(_server(family, number, server_port)))
-        _wait_for_model(url, processes)
-        settings = Settings(family, number, url, **signature)
-        click.echo(f"the page is on http://{host}:{port}; Ctrl-C ends it")
-        processes.append(running.enter_context(_process(*_page_command(settings, host, port))))
-        while all(process.poll() is None for process in processes):
+        _wait_for_model(url, processes, signals)
+        if not signals:
+            settings = Settings(family, number, url, **signature)
+            click.echo(f"the page is on http://{host}:{port}; Ctrl-C ends it")
+            processes.append(running.enter_context(_process(*_page_command(settings, host, port))))
+        while not signals:
+            if any(process.poll() is not None for process in processes):
+                raise InputError("The page or the model's server has ended; what it wrote stands above.")
             time.sleep(0.2)
-        raise InputError("The page or the model's server has ended; what it wrote stands above.")
 
 
 def read_signature(family: str, number: str) -> dict[str, Any]:
@@ -128,23 +130,17 @@ def read_signature(family: str, number: str) -> dict[str, Any]:
     }
 
 
-def _end_at_signals() -> None:
-    """Lets this process end, and with it those that it has started, as soon as a signal asks for it."""
-    # Those that are ignored stay so: under nohup, the page goes on when its terminal is closed.
-    numbers = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN
-    ]
+def _note_signals() -> list[int]:
+    """Returns a list to which each signal that asks this process to end is added.
 
-    def end(*_: Any) -> None:
-        # Once: a terminal that is closed may send two, and the second must not keep this from ending the others.
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        sys.exit(0)
-
-    for number in numbers:
-        signal.signal(number, end)
+    None interrupts: one that came while a process is being started would leave that process behind.
+    """
+    noted: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Those that are ignored stay so: under nohup, the page goes on when its terminal is closed.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: noted.append(number))
+    return noted
 
 
 def _server(family: str, number: str, port: int) -> contextlib.AbstractContextManager[subprocess.Popen]:
@@ -203,7 +199,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_for_model(url: str, processes: list[subprocess.Popen]) -> None:
+def _wait_for_model(url: str, processes: list[subprocess.Popen], signals: list[int]) -> None:
     client = ModelClient(url)
     if not processes and not client.is_ready():
         raise InputError(
@@ -211,7 +207,7 @@ def _wait_for_model(url: str, processes: list[subprocess.Popen]) -> None:
             "the address of a running server, such as http://127.0.0.1:5001",
             "start one with `kedro serve`, docs/serving.md.",
         )
-    while not client.is_ready():
+    while not signals and not client.is_ready():
         if any(process.poll() is not None for process in processes):
             raise InputError("The model's server has ended; what it wrote stands above.")
         time.sleep(0.3)
