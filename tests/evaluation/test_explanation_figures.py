@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from kedro_datasets.plotly import JSONDataset
+from figure_checks import check_figure, notes, trace
 
 from vidpop_pipelines.evaluation import explanation_figures
 from vidpop_pipelines.evaluation.regression_figures import MAX_POINTS
@@ -10,14 +10,6 @@ from vidpop_pipelines.evaluation.regression_figures import MAX_POINTS
 NAMES = ["duration", "<language>", "has tags"]
 SHAP = np.array([[1.0, 0.2, 0.0], [-1.0, 0.2, 0.5], [2.0, -0.3, 0.0], [-2.0, -0.3, 0.0]])
 FEATURES = np.array([[10.0, np.nan, 0], [2.0, np.nan, 1], [20.0, np.nan, 0], [1.0, np.nan, 0]])
-
-
-def trace(figure: go.Figure, name: str):
-    return next(figure.select_traces({"name": name}))
-
-
-def notes(figure: go.Figure) -> str:
-    return " | ".join(annotation.text for annotation in figure.layout.annotations)
 
 
 def all_figures() -> dict[str, go.Figure]:
@@ -31,16 +23,7 @@ def all_figures() -> dict[str, go.Figure]:
 
 @pytest.mark.parametrize("name", ["importance", "shap"])
 def test_figures_are_titled_readable_json_and_the_same_every_time(name, tmp_path):
-    figure = all_figures()[name]
-    assert figure.layout.title.text
-    text = figure.to_json()
-    assert "bdata" not in text
-    assert "NaN" not in text
-    assert "<v" not in text and "<language>" not in text
-    assert text == all_figures()[name].to_json()
-    dataset = JSONDataset(filepath=str(tmp_path / "figure.plotly.json"))
-    dataset.save(figure)
-    assert dataset.load() == figure
+    check_figure(lambda: all_figures()[name], tmp_path)
 
 
 def test_feature_importance_shows_the_most_important_first():

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from kedro_datasets.plotly import JSONDataset
+from figure_checks import check_figure
 
 from vidpop_pipelines.evaluation import figures
 from vidpop_pipelines.evaluation.metrics import day_metrics, interval_by_day
@@ -70,15 +70,7 @@ def all_figures() -> dict[str, go.Figure]:
 
 @pytest.mark.parametrize("name", ["days", "curves", "calibration", "history", "bars", "table"])
 def test_figures_are_titled_readable_json_and_the_same_every_time(name, tmp_path):
-    figure = all_figures()[name]
-    assert figure.layout.title.text
-    text = figure.to_json()
-    assert "bdata" not in text
-    assert "NaN" not in text
-    assert text == all_figures()[name].to_json()
-    dataset = JSONDataset(filepath=str(tmp_path / "figure.plotly.json"))
-    dataset.save(figure)
-    assert dataset.load() == figure
+    check_figure(lambda: all_figures()[name], tmp_path)
 
 
 def test_day_metric_curves():

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from kedro_datasets.plotly import JSONDataset
+from figure_checks import check_figure, notes, trace
 
 from vidpop_pipelines.evaluation import regression_figures as figures
 from vidpop_pipelines.evaluation.figures import leaderboard_bars
@@ -32,14 +32,6 @@ def predictions(n_videos: int = 40, *, with_intervals: bool = True) -> pd.DataFr
     )
 
 
-def trace(figure: go.Figure, name: str):
-    return next(figure.select_traces({"name": name}))
-
-
-def notes(figure: go.Figure) -> str:
-    return " | ".join(annotation.text for annotation in figure.layout.annotations)
-
-
 def groups(table: pd.DataFrame) -> pd.Series:
     names = pd.Series("young", index=table["video_id"])
     names.iloc[10:], names.iloc[30:] = "old", None
@@ -63,16 +55,7 @@ def all_figures() -> dict[str, go.Figure]:
 
 @pytest.mark.parametrize("name", ["true", "residuals", "groups", "coverage"])
 def test_figures_are_titled_readable_json_and_the_same_every_time(name, tmp_path):
-    figure = all_figures()[name]
-    assert figure.layout.title.text
-    text = figure.to_json()
-    assert "bdata" not in text
-    assert "NaN" not in text
-    assert "<v" not in text and "<language>" not in text
-    assert text == all_figures()[name].to_json()
-    dataset = JSONDataset(filepath=str(tmp_path / "figure.plotly.json"))
-    dataset.save(figure)
-    assert dataset.load() == figure
+    check_figure(lambda: all_figures()[name], tmp_path)
 
 
 def test_predicted_against_true_shows_every_known_video_once():
