@@ -351,6 +351,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the scratch project")
     options = parser.parse_args()
     todo = list(chosen_commands(options.only))
+    # Like Ctrl-C, so that servers and the folder go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="vidpop_docs_"))
     try:
         failed = list_commands(todo, folder) if options.list else run_commands(todo, folder)
